@@ -186,7 +186,7 @@ class Hello(Message, tag="hello"):
     holds: tuple[Hold, ...] = ()
 
 
-class Heartbeat(Message, tag="heartbeat"):
+class Heartbeat(Message, tag="heartbeat", kw_only=True):
     """A sign of life; `holds` is sent when its digest changed and every 30 s, else None.
 
     Over HTTP it is the request's body: type and message_id may then be missing, and the
