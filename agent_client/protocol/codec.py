@@ -126,10 +126,7 @@ def _decode(
     """Decode an object or an array, telling them apart by the first character."""
     head = data[:1]
     try:
-        if head in (b"[", "["):
-            messages = many.decode(data)
-        else:
-            messages = [one.decode(data)]
+        messages = many.decode(data) if head in (b"[", "[") else [one.decode(data)]
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ProtocolError(str(error)) from error
     if len(messages) > MAX_MESSAGES_PER_FRAME:

@@ -335,9 +335,7 @@ class Rejected(Message, tag="error"):
 QueuedMessage = Hello | Accepted | Refused | Started | Result | Flagged
 """What may ride along in an HTTP heartbeat; log chunks have a binary endpoint of their own."""
 AgentMessage = Hello | Heartbeat | Accepted | Refused | Started | Result | Flagged | LogChunk
-ServerMessage = (
-    Welcome | Ack | TasksBatch | Go | Revoked | CancelTasksBatch | Reconcile | Rejected
-)
+ServerMessage = Welcome | Ack | TasksBatch | Go | Revoked | CancelTasksBatch | Reconcile | Rejected
 
 
 class Answer(Part):

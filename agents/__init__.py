@@ -1,0 +1,1 @@
+"""Hosts: enrolment, credentials, heartbeats and delivery of messages."""

@@ -1,0 +1,21 @@
+"""Kinds and states of agents, with the tones their badges are drawn in."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class AgentType(models.TextChoices):
+    """A main agent is a host; a sub-agent is one running task on it."""
+
+    MAIN = "main", _("main")
+    SUB = "sub", _("sub")
+
+
+class AgentStatus(models.TextChoices):
+    """Whether the agent's heartbeats arrive."""
+
+    ONLINE = "online", _("online")
+    OFFLINE = "offline", _("offline")
+
+
+TONES = {AgentStatus.ONLINE: "done", AgentStatus.OFFLINE: "quiet"}

@@ -1,0 +1,1 @@
+"""Users, tenants, memberships, API tokens and the audit trail."""

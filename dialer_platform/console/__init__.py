@@ -1,0 +1,1 @@
+"""Shared pages, partials, live hints, health and metrics."""

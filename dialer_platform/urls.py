@@ -1,0 +1,10 @@
+"""The table of contents: which app answers under which path."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+]

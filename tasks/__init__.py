@@ -1,0 +1,1 @@
+"""The queue: tasks, dependencies, matching and logs."""

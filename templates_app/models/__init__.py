@@ -1,0 +1,5 @@
+"""Tables of script templates."""
+
+from templates_app.models.template import Template
+
+__all__ = ["Template"]
