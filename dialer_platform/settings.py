@@ -29,6 +29,7 @@ LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]", "testserver"]
 ALLOWED_HOSTS = [*LOOPBACK_NAMES, DIALER_HOST, *env.words("DIALER_ALLOWED_HOSTS")]
 CSRF_TRUSTED_ORIGINS = env.words("DIALER_TRUSTED_ORIGINS")
 BEHIND_TLS = env.boolean("DIALER_BEHIND_TLS", False)
+TRUSTED_PROXIES = frozenset(env.words("DIALER_TRUSTED_PROXIES"))
 
 # --- files --------------------------------------------------------------------
 TASK_LOG_DIR = DIALER_DATA_DIR / "logs" / "tasks"

@@ -6,6 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from dialer_platform.accounts.choices import Role
+from dialer_platform.accounts.querysets import TenantQuerySet
 
 DEFAULT_TENANT_ID = "default"
 
@@ -16,6 +17,8 @@ class Tenant(models.Model):
     id = models.SlugField(_("id"), primary_key=True, max_length=64)
     name = models.CharField(_("name"), max_length=200)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    objects = TenantQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("tenant")

@@ -1,0 +1,1 @@
+"""All writes of accounts: users, tenants, tokens and the audit trail."""

@@ -1,0 +1,104 @@
+"""The fixed cast of every test: people of one tenant, a stranger of another one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from rest_framework.test import APIClient
+
+from dialer_platform import runtime
+from dialer_platform.accounts.choices import Role
+from dialer_platform.accounts.models import Membership, Tenant, User
+from dialer_platform.accounts.principal import Principal, principal_for
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def _fast_and_quiet(settings, monkeypatch):
+    """Hash passwords fast, and start no background services for a mere request."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    monkeypatch.setattr(runtime, "ensure_started", lambda: None)
+
+
+@pytest.fixture
+def tenant(db) -> Tenant:
+    """Return the default tenant."""
+    return Tenant.objects.get_or_create(id="default", defaults={"name": "Default"})[0]
+
+
+@pytest.fixture
+def other_tenant(db) -> Tenant:
+    """Return a tenant that must see nothing of the first one."""
+    return Tenant.objects.create(id="other", name="Other")
+
+
+def _member(name: str, tenant: Tenant, role: Role) -> User:
+    """Make a user with one role in one tenant."""
+    user = User.objects.create_user(name, password=PASSWORD)
+    Membership.objects.create(user=user, tenant=tenant, role=role)
+    return user
+
+
+@pytest.fixture
+def admin_user(tenant) -> User:
+    """Return the administrator of the default tenant (not a superuser)."""
+    return _member("alice", tenant, Role.ADMIN)
+
+
+@pytest.fixture
+def operator_user(tenant) -> User:
+    """Return an operator of the default tenant."""
+    return _member("oscar", tenant, Role.OPERATOR)
+
+
+@pytest.fixture
+def viewer_user(tenant) -> User:
+    """Return a viewer of the default tenant."""
+    return _member("vera", tenant, Role.VIEWER)
+
+
+@pytest.fixture
+def stranger(other_tenant) -> User:
+    """Return the administrator of another tenant."""
+    return _member("steve", other_tenant, Role.ADMIN)
+
+
+@pytest.fixture
+def superuser(tenant) -> User:
+    """Return the owner of the installation."""
+    return User.objects.create_superuser("root", password=PASSWORD)
+
+
+@pytest.fixture
+def principal(admin_user) -> Principal:
+    """Return the administrator as services know them."""
+    found = principal_for(admin_user)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def api_client(db) -> Callable[[User], APIClient]:
+    """Return a function that makes a REST client signed in as a user."""
+
+    def make(user: User) -> APIClient:
+        client = APIClient()
+        client.force_login(user)
+        return client
+
+    return make
+
+
+@pytest.fixture
+def page_client(db) -> Callable[[User], Client]:
+    """Return a function that makes a browser client signed in as a user."""
+
+    def make(user: User) -> Client:
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return make
