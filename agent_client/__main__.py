@@ -1,0 +1,133 @@
+"""`python -m agent_client`: the agent of a host, and the command line of the queue.
+
+Only reads the arguments and calls one module of `agent_client.commands`; everything else
+is imported there, so that a short command starts in well under 150 ms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+_INTERRUPTED = 130
+_SCRIPT_TYPES = ("shell", "python", "powershell")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = build_parser().parse_args(argv)
+    command = importlib.import_module(f"agent_client.commands.{options.module}")
+    try:
+        code: int = command.run(options)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # `logs 7 | head` closed the pipe: nobody is left to tell, and Python must not try.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="python -m agent_client",
+        description="Runs the agent of this host, and talks to the task queue of a server.",
+        epilog="Server and token come from DIALER_URL and DIALER_TOKEN, or from the section "
+        "[client] of ~/.config/dialer/client.json.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_agent_commands(commands)
+    _add_submit(commands)
+    _add_task_commands(commands)
+    return parser
+
+
+Commands = argparse._SubParsersAction  # argparse has no public name for what add_subparsers gives
+
+
+def _add(
+    commands: Commands[argparse.ArgumentParser], name: str, help: str, module: str = ""
+) -> argparse.ArgumentParser:
+    """Add one command that the module of its name runs."""
+    parser = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+    parser.set_defaults(module=module or name)
+    return parser
+
+
+def _add_agent_commands(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Declare `main` and `check-config`, which share the agent's settings."""
+    settings = argparse.ArgumentParser(add_help=False)
+    settings.add_argument("--server", metavar="URL", help="address of the server")
+    settings.add_argument("--enroll", metavar="TOKEN", help="enrolment token, first start only")
+    settings.add_argument("--config", metavar="FILE", help="configuration file, YAML or JSON")
+    settings.add_argument("--name", help="name of this host")
+    settings.add_argument("--state-dir", metavar="DIR", help="directory of the agent's state")
+    settings.add_argument("--language", choices=("auto", "zh", "en"), help="language of the log")
+    settings.add_argument("--log-mode", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR")
+    for name, help, module in (
+        ("main", "run the agent of this host", "main"),
+        ("check-config", "print every setting with its origin, and what is wrong", "check_config"),
+    ):
+        parser = commands.add_parser(name, help=help, parents=[settings])
+        parser.set_defaults(module=module)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_submit(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Declare `submit` with a flag per field of a task."""
+    parser = _add(commands, "submit", "submit a script as a task and print its id")
+    parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="script, - = stdin")
+    parser.add_argument("--name", help="name of the task (the file's name)")
+    parser.add_argument("--template-type", metavar="T", help="kind of the task (custom)")
+    parser.add_argument("--type", choices=_SCRIPT_TYPES, help="script type (from the file's name)")
+    parser.add_argument("--priority", type=int, metavar="N", help="1 (first) to 5, default 3")
+    parser.add_argument("--cpu", type=int, metavar="N", help="CPU cores, 0 books none")
+    parser.add_argument("--gpus", type=int, metavar="N", help="number of GPUs")
+    parser.add_argument("--gpu-memory", type=int, metavar="MB", help="per GPU, 0 = whole GPU")
+    parser.add_argument("--after", metavar="1,2", help="ids of tasks that must complete first")
+    parser.add_argument("--env", action="append", default=[], metavar="K=V", help="repeatable")
+    parser.add_argument("--label", action="append", default=[], metavar="K=V", help="repeatable")
+    parser.add_argument("--timeout", type=float, metavar="S", help="longest run in seconds")
+    parser.add_argument("--agent", metavar="ID", help="run on this host only")
+    parser.add_argument("--working-dir", metavar="DIR", help="directory the script starts in")
+    parser.add_argument("--merge-output", action="store_true", help="stdout and stderr as one")
+    parser.add_argument("--json", action="store_true", help="print the task as JSON")
+    parser.add_argument(
+        "--wait", action="store_true", help="stream the log and exit with the task's exit code"
+    )
+
+
+def _add_task_commands(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Declare the commands that look at tasks or change one."""
+    queue = _add(commands, "queue", "list tasks that are not final, most urgent first")
+    queue.add_argument("--all", action="store_true", help="final ones too, newest first")
+    queue.add_argument("--status", help="only this status")
+    queue.add_argument("--limit", type=int, default=50, metavar="N", help="at most N (50)")
+    logs = _add(commands, "logs", "print a task's log")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on until the task ends")
+    logs.add_argument("--offset", type=int, default=0, metavar="N", help="start at byte N")
+    logs.add_argument("--tail", type=int, metavar="N", help="only the last N bytes")
+    logs.add_argument("--stream", choices=("stdout", "stderr"), help="only this stream")
+    parsers = [queue, logs]
+    for name, help, module in (
+        ("show", "print one task", "task"),
+        ("why", "say what a task waits for, or how it ended", "task"),
+        ("cancel", "cancel a task with all its processes", "task"),
+        ("rerun", "submit a task again and print the new id", "task"),
+    ):
+        parser = _add(commands, name, help, module)
+        parser.set_defaults(verb=name)
+        parsers.append(parser)
+    for parser in parsers:
+        parser.add_argument("--json", action="store_true", help="print JSON")
+    for parser in parsers[1:]:
+        parser.add_argument("id", type=int, metavar="ID", help="id of the task")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

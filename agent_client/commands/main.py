@@ -1,0 +1,80 @@
+"""`main`: run the agent of this host until it is told to stop.
+
+Loads the configuration, starts the log, hands over to the main agent and turns the way it
+ended into an exit code. Never retries by itself: the service manager does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from agent_client import __version__
+from agent_client.catalogue import announce, resolve_language
+from agent_client.config import AgentConfig, load_config
+from agent_client.errors import AgentError, ConfigError, ExitCode
+from agent_client.logger import catch_unhandled, setup_logging
+
+logger = logging.getLogger(__name__)
+
+
+def overrides(options: argparse.Namespace) -> dict[str, object]:
+    """Return the settings that the command line gives, by dotted key."""
+    return {
+        "config_file": options.config,
+        "connection.agent_server_url": options.server,
+        "enroll_token": options.enroll,
+        "identification.agent_name": options.name,
+        "state_dir": options.state_dir,
+        "language": options.language,
+        "logging.log_mode": options.log_mode,
+    }
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the agent and return its exit code."""
+    try:
+        config = load_config(overrides(options), os.environ, Path.cwd())
+    except ConfigError as error:
+        print(f"agent_client: {error}", file=sys.stderr)
+        return error.exit_code
+    log = setup_logging(
+        config.logging,
+        state_dir=config.state_dir,
+        language=resolve_language(config.language, os.environ),
+    )
+    try:
+        return _run_agent(config)
+    finally:
+        log.close()
+
+
+def _run_agent(config: AgentConfig) -> int:
+    """Run the main agent with the log in place; every end leaves a line in it."""
+    catch_unhandled(logger)
+    for note in config.warnings:
+        announce(logger, "setting_note", note=note)
+    announce(
+        logger,
+        "agent_starting",
+        version=__version__,
+        server=config.connection.agent_server_url,
+        state=config.state_dir,
+    )
+    try:
+        from agent_client.main_agent import setup_main_agent
+
+        return setup_main_agent(config).run()
+    except AgentError as error:
+        announce(logger, "error", code=error.code, detail=error.detail, remedy=error.remedy)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return ExitCode.OK
+    except Exception:  # the last line of defence: the log must say why the agent ended
+        logger.exception("the agent ended by an unexpected error")
+        return ExitCode.INTERNAL
+    finally:
+        announce(logger, "agent_stopped")
