@@ -1,0 +1,50 @@
+# Everything a person types. Needs Python 3.11 or newer, make and the package registries.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench faults schema setup setup-dev clean
+
+help: ## Show what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: setup ## Start the platform: server, housekeeping and one local agent
+	@exec $(BIN)/python manage.py up
+
+test: setup-dev ## Run the whole test suite
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+check: setup-dev ## Format, lint, types, migrations, templates, rules, style budgets
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy agent_client dialer_platform agents tasks templates_app
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+	$(BIN)/djhtml --check --tabwidth 2 dialer_platform/*/templates agents/templates tasks/templates templates_app/templates
+	$(BIN)/python -m pytest -q -n 0 tests/rules
+
+bench: setup-dev ## Measure on this machine and print the tables
+	$(BIN)/python -m bench
+
+schema: setup-dev ## Write the OpenAPI schema to docs/openapi.yaml
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+
+setup: $(VENV)/.runtime ## Make .venv with the pinned requirements
+setup-dev: $(VENV)/.development ## The same with what the tests need
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.development: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/.runtime
+
+clean: ## Remove the virtual environment and caches (never data/)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
