@@ -1,0 +1,1 @@
+"""Real server, real agent, real sockets."""
