@@ -35,13 +35,13 @@ TRUSTED_PROXIES = frozenset(env.words("DIALER_TRUSTED_PROXIES"))
 TASK_LOG_DIR = DIALER_DATA_DIR / "logs" / "tasks"
 SYSTEM_LOG_DIR = DIALER_DATA_DIR / "logs" / "system"
 DATABASE_DIR = DIALER_DATA_DIR / "database"
-for _directory in (TASK_LOG_DIR, SYSTEM_LOG_DIR, DATABASE_DIR):
+for _directory in (TASK_LOG_DIR, SYSTEM_LOG_DIR, DATABASE_DIR, DIALER_DATA_DIR / "static"):
     _directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 # --- application --------------------------------------------------------------
 INSTALLED_APPS = [
     "daphne",  # first: its runserver replaces Django's
-    "django.contrib.admin",
+    "dialer_platform.accounts.admin_app.ConsoleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -132,6 +132,7 @@ CHANNEL_LAYERS: dict[str, dict[str, object]] = (
 
 # --- people -------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["dialer_platform.accounts.backends.LimitedBackend"]
 LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/accounts/login/"
@@ -161,7 +162,7 @@ TIME_ZONE = env.text("DIALER_TIME_ZONE", "UTC")
 # --- static files -------------------------------------------------------------
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = BASE_DIR / "static_root"
+STATIC_ROOT = DIALER_DATA_DIR / "static"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
@@ -215,5 +216,9 @@ LOGGING = {
         },
     },
     "root": {"handlers": ["console", "file"], "level": env.text("DIALER_LOG_LEVEL", "INFO")},
-    "loggers": {"daphne": {"level": "WARNING"}, "django.channels.server": {"level": "WARNING"}},
+    "loggers": {
+        "daphne": {"level": "WARNING"},
+        "django.channels.server": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},  # A 404 is no event of the system.
+    },
 }

@@ -9,3 +9,13 @@ class AccountsConfig(AppConfig):
     name = "dialer_platform.accounts"
     label = "accounts"
     verbose_name = "Accounts"
+
+    def ready(self) -> None:
+        """Record signing in and out, and clean up after guessing."""
+        from dialer_platform import housekeeping
+        from dialer_platform.accounts import signals
+        from dialer_platform.accounts.services import attempts, sessions
+
+        signals.connect()
+        housekeeping.register("login attempts", 3600, attempts.forget_old)
+        housekeeping.register("expired sessions", 3600, sessions.forget_expired)

@@ -41,7 +41,8 @@ async def scope_principal(scope: dict[str, Any]) -> Principal | None:
     if not isinstance(user, User):
         return None
     chosen = await database_sync_to_async(scope["session"].get)(SESSION_TENANT_KEY)
-    return await database_sync_to_async(_principal)(user, chosen)
+    found: Principal | None = await database_sync_to_async(_principal)(user, chosen)
+    return found
 
 
 def _principal(user: User, chosen: str | None) -> Principal | None:

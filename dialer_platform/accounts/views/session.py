@@ -9,6 +9,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from dialer_platform.accounts.models import Tenant
+from dialer_platform.accounts.principal import principal_of
 from dialer_platform.accounts.sessions import SESSION_TENANT_KEY
 
 
@@ -22,7 +23,7 @@ class LoginView(DjangoLoginView):
 def switch_tenant(request: HttpRequest) -> HttpResponse:
     """Choose the tenant of this session; a foreign one looks like a missing one."""
     wanted = request.POST.get("tenant", "")
-    tenant = get_object_or_404(Tenant.objects.open_to(request.user), pk=wanted)
+    tenant = get_object_or_404(Tenant.objects.open_to(principal_of(request).user), pk=wanted)
     request.session[SESSION_TENANT_KEY] = tenant.pk
     target = request.POST.get("next", "")
     if not url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):

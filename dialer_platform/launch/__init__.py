@@ -1,0 +1,1 @@
+"""What starting an installation needs: its directory, its first administrator, its local agent."""

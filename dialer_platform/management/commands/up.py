@@ -1,0 +1,150 @@
+"""`manage.py up`: everything on this machine with one command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from argparse import ArgumentParser
+from importlib import import_module
+from importlib.util import find_spec
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from dialer_platform.accounts.models import Tenant
+from dialer_platform.accounts.models.tenant import DEFAULT_TENANT_ID
+from dialer_platform.accounts.services import users
+from dialer_platform.launch import address, data_dir
+from dialer_platform.launch.local_agent import LocalAgent, agent_command
+
+LOCAL_AGENT_SLOTS = 8
+
+
+class Command(BaseCommand):
+    """Prepares the installation, then runs the server and one local agent until Ctrl-C."""
+
+    help = "Migrate, create what is missing, and run the server with one local agent."
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Start with nothing running."""
+        super().__init__(*args, **options)
+        self.agent: LocalAgent | None = None
+        self.stopping = threading.Event()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare --no-agent."""
+        parser.add_argument("--no-agent", action="store_true", help="run the server only")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run until a stop signal; a second one does not wait for the agent."""
+        lock = self.take_possession()
+        self.prepare()
+        from dialer_platform.asgi import application
+        from dialer_platform.serving import WebServer
+
+        def ready(host: str, port: int) -> None:
+            self.announce(address.url_of(host, port))
+            if not options["no_agent"]:
+                self.agent = local_agent(address.url_of(host, port))
+                self.agent.start()
+
+        server = WebServer(
+            application, host=settings.DIALER_HOST, port=settings.DIALER_PORT, on_ready=ready
+        )
+        self.stop_on_signals(server.stop)
+        is_served = server.run()
+        lock.close()
+        if not is_served:
+            raise CommandError("The address was taken meanwhile; try again.")
+        self.stdout.write("Stopped. Running tasks go on; the next start adopts them.")
+
+    def take_possession(self) -> Any:
+        """Make sure that the address and the data directory are ours; raises CommandError."""
+        data_dir.make_private(settings.DIALER_DATA_DIR)
+        try:
+            lock = data_dir.lock(settings.DIALER_DATA_DIR)
+            address.require_free(settings.DIALER_HOST, settings.DIALER_PORT)
+        except data_dir.DataDirectoryInUse as error:
+            raise CommandError(
+                f"The data directory {settings.DIALER_DATA_DIR} is in use by {error}. "
+                "Stop that server first, or set DIALER_DATA_DIR."
+            ) from error
+        except address.AddressUnusable as error:
+            raise CommandError(str(error)) from error
+        return lock
+
+    def prepare(self) -> None:
+        """Bring the database up to date and create what a first start needs."""
+        call_command("migrate", interactive=False, verbosity=0)
+        self.create_administrator()
+        tenant = Tenant.objects.get(id=DEFAULT_TENANT_ID)
+        if find_spec("templates_app.services.starters"):
+            import_module("templates_app.services.starters").load_starter_templates(tenant)
+
+    def create_administrator(self) -> None:
+        """Create the first administrator and print the password once, if we made it."""
+        preset = settings.DIALER_ADMIN_PASSWORD
+        password = preset or users.random_password()
+        name = settings.DIALER_ADMIN_USER
+        if users.create_first_administrator(username=name, password=password):
+            shown = "as set in DIALER_ADMIN_PASSWORD" if preset else password
+            self.stdout.write(f"First start: user {name}, password {shown}")
+
+    def announce(self, url: str) -> None:
+        """Print where the console is."""
+        self.stdout.write(f"Dialer Platform is ready at {url}  (Ctrl-C stops it)")
+        self.stdout.flush()
+
+    def stop_on_signals(self, stop_server: Any) -> None:
+        """End the agent, then the server; again: at once."""
+
+        def leave() -> None:
+            if self.agent is not None:
+                self.agent.stop()
+            stop_server()
+
+        def on_signal(number: int, frame: FrameType | None) -> None:
+            if self.stopping.is_set():
+                stop_server()
+                return
+            self.stopping.set()
+            # Waiting for the agent must not block the loop: it still talks to this server.
+            threading.Thread(target=leave, name="leave", daemon=True).start()
+
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(name, on_signal)
+
+
+def local_agent(url: str) -> LocalAgent:
+    """Return the agent of this machine, named after it, with its state in the data directory."""
+    state_dir = settings.DIALER_DATA_DIR / "agent"
+    environment = {
+        "AGENT_TASK_MAX_CONCURRENT_TASKS": str(LOCAL_AGENT_SLOTS),
+        "AGENT_LOGGING_LOG_DIR": str(settings.SYSTEM_LOG_DIR),
+        **{name: value for name, value in os.environ.items() if is_for_agent(name)},
+    }
+    return LocalAgent(
+        command=agent_command(url=url, name=socket.gethostname(), state_dir=state_dir),
+        state_dir=state_dir,
+        environment=environment,
+        working_dir=settings.BASE_DIR,
+        new_token=enrolment_token,
+    )
+
+
+def is_for_agent(name: str) -> bool:
+    """Tell whether a variable may reach the agent: the server's own secrets may not."""
+    return not name.startswith(("DIALER_", "DATABASE_URL", "REDIS_URL", "DJANGO_"))
+
+
+def enrolment_token() -> str:
+    """Return a fresh token for one host of the default tenant."""
+    from agents.services.enrolment import create_enrolment_token
+
+    tenant = Tenant.objects.get(id=DEFAULT_TENANT_ID)
+    return create_enrolment_token(actor=users.COMMAND_LINE, tenant=tenant)[1]

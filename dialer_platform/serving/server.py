@@ -1,0 +1,125 @@
+# mypy: disable-error-code="misc"
+"""Runs the application in this process until it is told to stop.
+
+Owns the listening socket, the loop and the order of the end: sockets are closed, then the
+background services stop. Never writes to stdout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+from collections.abc import Callable
+from typing import Any
+
+import daphne.server
+from twisted.internet import defer, reactor
+
+from dialer_platform import runtime
+from dialer_platform.serving.protocol import LimitedHTTPFactory
+
+BACKLOG_CONNECTIONS = 4096
+PING_INTERVAL_SECONDS = 20
+PING_TIMEOUT_SECONDS = 60
+SOCKET_MESSAGE_BYTES = 1024 * 1024
+
+logger = logging.getLogger(__name__)
+
+
+class WebServer:
+    """A web server on one address; `run()` blocks, `stop()` may be called from any thread."""
+
+    def __init__(
+        self,
+        application: Any,
+        *,
+        host: str,
+        port: int,
+        on_ready: Callable[[str, int], None] = lambda host, port: None,
+    ) -> None:
+        """Prepare to listen; port 0 takes a free one, which `on_ready` is told."""
+        self._on_ready = on_ready
+        address = host.strip("[]").replace(":", r"\:")
+        self._server = _Server(
+            application=application,
+            endpoints=[f"tcp:port={port}:interface={address}:backlog={BACKLOG_CONNECTIONS}"],
+            signal_handlers=False,
+            websocket_timeout=-1,
+            ping_interval=PING_INTERVAL_SECONDS,
+            ping_timeout=PING_TIMEOUT_SECONDS,
+            websocket_max_message_size=SOCKET_MESSAGE_BYTES,
+            websocket_max_frame_size=SOCKET_MESSAGE_BYTES,
+            server_name="dialer",
+            ready_callable=self._ready,
+        )
+
+    def run(self) -> bool:
+        """Serve until stopped; False when the address could not be listened on."""
+        raise_descriptor_limit()
+        try:
+            self._server.run()
+        finally:
+            runtime.stop()
+        return not self._server.could_not_listen
+
+    def stop(self) -> None:
+        """End `run()`; safe from any thread and more than once."""
+        reactor.callFromThread(self._server.stop)
+
+    def _ready(self) -> None:
+        """Start the services on the loop's own thread, then tell the address."""
+        reactor.callWhenRunning(self._started)
+
+    def _started(self) -> None:
+        """Run once the loop does."""
+        runtime.ensure_started()
+        host, port = self._server.listening_addresses[0]
+        self._on_ready(host, port)
+
+
+class _Server(daphne.server.Server):
+    """The library's server with our limits and a shutdown that tolerates finished calls."""
+
+    could_not_listen = False
+
+    def run(self) -> None:
+        """Listen and serve with the limited factory."""
+        original = daphne.server.HTTPFactory
+        daphne.server.HTTPFactory = LimitedHTTPFactory
+        try:
+            super().run()
+        finally:
+            daphne.server.HTTPFactory = original
+
+    def listen_error(self, failure: Any) -> None:
+        """Remember why there is nothing to serve."""
+        self.could_not_listen = True
+        super().listen_error(failure)
+
+    def timeout_checker(self) -> None:
+        """Also cut requests that drip."""
+        cut = self.http_factory.cut_slow_requests()
+        if cut:
+            logger.warning("slow requests cut", extra={"data": {"count": cut}})
+        super().timeout_checker()
+
+    def kill_all_applications(self) -> Any:
+        """Cancel what still runs; the library's own version fails on finished ones."""
+        running = [
+            details["application_instance"]
+            for details in self.connections.values()
+            if "application_instance" in details and not details["application_instance"].done()
+        ]
+        for instance in running:
+            instance.cancel()
+        ended = defer.Deferred.fromFuture(asyncio.gather(*running, return_exceptions=True))
+        ended.addErrback(lambda failure: None)
+        return ended
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many open sockets as the system lets this process have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
