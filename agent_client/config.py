@@ -178,7 +178,7 @@ class ThreadPoolConfig:
     """The pool that runs dial tests."""
 
     max_workers: int = setting(10, "integer", "threads", minimum=1, maximum=1000)
-    task_timeout: float = setting(300.0, "number", "seconds a run may take", minimum=0.1)
+    task_timeout: float = setting(300, "number", "seconds a run may take", minimum=0.1)
     queue_size_limit: int = setting(100, "integer", "runs that may wait", minimum=1)
 
 
