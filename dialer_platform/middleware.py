@@ -1,4 +1,4 @@
-"""Headers that every answer carries: what a page may load, and what may be cached.
+"""What every answer shares: its headers, and pages for errors of the domain.
 
 Promises a policy without inline or evaluated script, no framing, and that no answer of
 the API is kept by a browser or proxy.
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.core.exceptions import DisallowedHost
-from django.http import HttpRequest, HttpResponseBase
+from django.core.exceptions import DisallowedHost, PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+
+from dialer_platform.errors import DomainError, Forbidden, NotFound
 
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -47,3 +49,27 @@ def policy_for(request: HttpRequest) -> str:
     except DisallowedHost:
         return POLICY
     return f"{POLICY} {'wss' if request.is_secure() else 'ws'}://{host}"
+
+
+class DomainErrorMiddleware:
+    """Turns an error of the domain that a page did not catch into the page of its status."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        """Keep the next layer."""
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer as the view does."""
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Return the page, or None for errors that are not of the domain."""
+        if not isinstance(error, DomainError):
+            return None
+        if isinstance(error, NotFound):
+            raise Http404(error.detail) from error
+        if isinstance(error, Forbidden):
+            raise PermissionDenied(error.detail) from error
+        return HttpResponse(
+            error.detail, status=error.status, content_type="text/plain; charset=utf-8"
+        )

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from channels.security.websocket import AllowedHostsOriginValidator
-from channels.sessions import CookieMiddleware, SessionMiddleware
+from channels.sessions import CookieMiddleware
 from django.utils.module_loading import import_string
 
 from dialer_platform.accounts.sockets import PrincipalSocketMiddleware
@@ -72,6 +72,4 @@ def _application(route: SocketRoute) -> Any:
     consumer = import_string(route.consumer).as_asgi()
     if not route.is_for_browsers:
         return consumer
-    return AllowedHostsOriginValidator(
-        CookieMiddleware(SessionMiddleware(PrincipalSocketMiddleware(consumer)))
-    )
+    return AllowedHostsOriginValidator(CookieMiddleware(PrincipalSocketMiddleware(consumer)))

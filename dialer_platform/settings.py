@@ -29,6 +29,7 @@ LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]", "testserver"]
 ALLOWED_HOSTS = [*LOOPBACK_NAMES, DIALER_HOST, *env.words("DIALER_ALLOWED_HOSTS")]
 CSRF_TRUSTED_ORIGINS = env.words("DIALER_TRUSTED_ORIGINS")
 BEHIND_TLS = env.boolean("DIALER_BEHIND_TLS", False)
+ALLOW_PLAIN_HTTP = env.boolean("DIALER_ALLOW_PLAIN_HTTP", False)
 TRUSTED_PROXIES = frozenset(env.words("DIALER_TRUSTED_PROXIES"))
 
 # --- files --------------------------------------------------------------------
@@ -70,6 +71,7 @@ MIDDLEWARE = [
     "dialer_platform.accounts.middleware.LoginRequiredMiddleware",
     "dialer_platform.accounts.middleware.PrincipalMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "dialer_platform.middleware.DomainErrorMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "dialer_platform.urls"
@@ -189,6 +191,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_PERMISSIONS": ["dialer_platform.api.permissions.RolePermission"],
     "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "dialer_platform.api.schema.add_failures",
+    ],
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 12 * 1024 * 1024
 MAX_SCRIPT_BYTES = 1024 * 1024

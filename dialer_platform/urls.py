@@ -27,6 +27,7 @@ urlpatterns = [
     *_app("agents/", "agents.urls"),
     *_app("templates/", "templates_app.urls"),
     path("api/v1/", include("dialer_platform.api.urls")),
+    path("api/v1/", include("dialer_platform.accounts.api.urls")),
     *_app("api/v1/", "tasks.api.urls"),
     *_app("api/v1/", "agents.api.urls"),
     *_app("api/v1/", "templates_app.api.urls"),

@@ -1,50 +1,72 @@
 """Who opens a browser socket: `scope["principal"]`, judged again while it stays open.
 
-Promises that a socket without a signed-in person is refused before it is accepted.
+Promises that a socket without a signed-in person is refused before it is accepted, and
+that one whose session ended or whose role changed is closed within RECHECK_SECONDS.
 """
 
 from __future__ import annotations
 
+import asyncio
+from importlib import import_module
 from typing import Any
 
-from channels.auth import get_user
 from channels.db import database_sync_to_async
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.http import HttpRequest
 
-from dialer_platform.accounts.models import User
-from dialer_platform.accounts.principal import Principal, principal_for
-from dialer_platform.accounts.sessions import SESSION_TENANT_KEY
+from dialer_platform.accounts.principal import Principal
+from dialer_platform.accounts.sessions import session_principal
 
 UNAUTHENTICATED_CLOSE_CODE = 4401
+RECHECK_SECONDS = 4.0
 
 
 class PrincipalSocketMiddleware:
-    """Adds user and principal to the scope of a browser socket, or closes it."""
+    """Adds user and principal to the scope of a browser socket, or refuses it."""
 
     def __init__(self, inner: Any) -> None:
         """Keep the consumer."""
         self.inner = inner
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """Open the consumer for a signed-in person only."""
-        principal = await scope_principal(scope)
+        """Open the consumer for a signed-in person only, and watch the session."""
+        session_key = scope["cookies"].get(settings.SESSION_COOKIE_NAME)
+        principal = await find_principal(session_key)
         if principal is None:
             await receive()
             await send({"type": "websocket.close", "code": UNAUTHENTICATED_CLOSE_CODE})
             return
-        scope = {**scope, "user": principal.user, "principal": principal}
-        await self.inner(scope, receive, send)
+        inner_scope = {**scope, "user": principal.user, "principal": principal}
+        watch = asyncio.ensure_future(close_when_over(session_key, principal, send))
+        try:
+            await self.inner(inner_scope, receive, send)
+        finally:
+            watch.cancel()
 
 
-async def scope_principal(scope: dict[str, Any]) -> Principal | None:
-    """Return the principal of the scope's session, or None."""
-    user = await get_user(scope)
-    if not isinstance(user, User):
+async def close_when_over(session_key: str, principal: Principal, send: Any) -> None:
+    """Close the socket once its session stands for nobody, or for somebody else."""
+    while await find_principal(session_key) == principal:
+        await asyncio.sleep(RECHECK_SECONDS)
+    # The server answers with a disconnect, on which the consumer ends by itself.
+    await send({"type": "websocket.close", "code": UNAUTHENTICATED_CLOSE_CODE})
+
+
+async def find_principal(session_key: str | None) -> Principal | None:
+    """Return whom a session stands for now, or None."""
+    if not session_key:
         return None
-    chosen = await database_sync_to_async(scope["session"].get)(SESSION_TENANT_KEY)
-    found: Principal | None = await database_sync_to_async(_principal)(user, chosen)
+    found: Principal | None = await database_sync_to_async(_principal_of_key)(session_key)
     return found
 
 
-def _principal(user: User, chosen: str | None) -> Principal | None:
-    """Return the principal in the chosen tenant, else in the first one."""
-    return (principal_for(user, tenant_id=chosen) if chosen else None) or principal_for(user)
+def _principal_of_key(session_key: str) -> Principal | None:
+    """Read session, user and role from the database, as a page request does."""
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    user = get_user(request)
+    if not user.is_authenticated:
+        return None
+    request.user = user
+    return session_principal(request)

@@ -1,0 +1,1 @@
+"""REST of accounts: a person's own API tokens."""

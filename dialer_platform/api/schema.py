@@ -1,0 +1,92 @@
+# mypy: disable-error-code="no-untyped-call"
+"""The OpenAPI schema: how callers authenticate, and what every failure looks like.
+
+Owns `/api/v1/schema/` and the extensions that describe our own classes to the generator.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
+from drf_spectacular.views import SpectacularAPIView
+
+ERROR_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["code", "detail", "fields"],
+    "properties": {
+        "code": {"type": "string", "description": "Stable name of the failure."},
+        "detail": {"type": "string", "description": "A sentence for people."},
+        "fields": {
+            "type": "object",
+            "additionalProperties": {"type": "array", "items": {"type": "string"}},
+        },
+    },
+}
+ERROR_REFERENCE = {"$ref": "#/components/schemas/Error"}
+FAILURES = {
+    "400": "The input is not valid.",
+    "401": "No or no valid credential.",
+    "403": "The role does not allow it.",
+    "404": "No such object in the caller's tenant.",
+    "409": "The object's state does not allow it.",
+    "413": "The body is too large.",
+    "429": "Too many tries.",
+}
+METHODS = ("get", "put", "post", "delete", "patch")
+
+
+class ApiTokenScheme(OpenApiAuthenticationExtension):
+    """Describes `Authorization: Bearer dpu_…`."""
+
+    target_class = "dialer_platform.accounts.authentication.ApiTokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        """Return the scheme as OpenAPI writes it."""
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "dpu_…"}
+
+
+class ConsoleSessionScheme(OpenApiAuthenticationExtension):
+    """Describes the console's session cookie."""
+
+    target_class = "dialer_platform.accounts.authentication.ConsoleSessionAuthentication"
+    name = "session"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        """Return the scheme as OpenAPI writes it."""
+        return {"type": "apiKey", "in": "cookie", "name": "dialer_session"}
+
+
+class SchemaView(SpectacularAPIView):
+    """Answers the schema, as JSON unless YAML is asked for."""
+
+    renderer_classes = [OpenApiJsonRenderer, OpenApiYamlRenderer]
+
+
+def add_failures(
+    result: dict[str, Any], generator: SchemaGenerator, request: Any, public: bool
+) -> dict[str, Any]:
+    """Say on every operation what its failures look like."""
+    result.setdefault("components", {}).setdefault("schemas", {})["Error"] = ERROR_SCHEMA
+    for path, item in result.get("paths", {}).items():
+        for method in METHODS:
+            if method in item:
+                _describe(item[method], has_object="{" in path)
+    return result
+
+
+def _describe(operation: dict[str, Any], *, has_object: bool) -> None:
+    """Add the failures that are not described yet; a list knows no 404."""
+    for status, sentence in FAILURES.items():
+        if status == "404" and not has_object:
+            continue
+        operation["responses"].setdefault(
+            status,
+            {
+                "description": sentence,
+                "content": {"application/json": {"schema": ERROR_REFERENCE}},
+            },
+        )
