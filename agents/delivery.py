@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from agent_client.protocol.messages import ServerMessage
 from agents import connections, credentials, inbox
-from agents.doorbell import relay
 from agents.reply import Reply
+from dialer_platform.console import relay
 from dialer_platform.errors import Unavailable
 
 WAKE = "agent.wake"

@@ -7,7 +7,7 @@ from functools import partial
 
 from django.db import transaction
 
-from agents.doorbell import live
+from dialer_platform.console import live
 
 
 def agents_changed(tenant_id: str, agent_ids: Iterable[str]) -> None:

@@ -26,6 +26,7 @@ from agent_client.protocol.messages import (
 from agents.principal import AgentPrincipal
 
 NO_THREAD_POOL = ThreadPool()
+CONFLICT_SHOWN_SECONDS = 3600.0
 
 
 @dataclass(slots=True)
@@ -56,6 +57,11 @@ class HotAgent:
     def age_seconds(self) -> float:
         """Return how long ago the last beat came."""
         return time.monotonic() - self.beat_at
+
+    @property
+    def has_conflict(self) -> bool:
+        """Return whether another instance used the credential within the hour."""
+        return time.monotonic() - self.conflict_at < CONFLICT_SHOWN_SECONDS
 
 
 _guard = threading.Lock()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent_client.protocol.messages import Hello
-from agents import delivery, hot_flush, inbox
+from agents import delivery, hot_flush, housekeeping, inbox
 from agents.services import presence
 from dialer_platform import runtime
 
@@ -15,6 +15,7 @@ def connect() -> None:
     runtime.register("inbox", inbox.start, inbox.stop)
     runtime.register("agents flusher", hot_flush.start, hot_flush.stop)
     runtime.register("agents doorbell", start_listening, lambda: None)
+    housekeeping.register()
 
 
 def start_listening() -> None:

@@ -1,0 +1,135 @@
+"""Admin of hosts and enrolment tokens: what machines write is read-only, actions call services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from agents.choices import TONES, AgentStatus
+from agents.models import Agent, EnrolmentToken
+from agents.services.enrolment import create_enrolment_token
+from agents.services.main_agents import drain_agent, resume_agent, revoke_agent
+from dialer_platform.errors import DomainError
+
+Verb = Callable[..., Agent]
+
+
+class RevokedFilter(admin.SimpleListFilter):
+    """Enrolled or revoked."""
+
+    title = _("credential")
+    parameter_name = "credential"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Return the two choices."""
+        return [("valid", _("valid")), ("revoked", _("revoked"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Agent]) -> QuerySet[Agent]:
+        """Keep what was chosen."""
+        if self.value() is None:
+            return queryset
+        return queryset.filter(revoked_at__isnull=self.value() == "valid")
+
+
+@admin.register(Agent)
+class AgentAdmin(admin.ModelAdmin):
+    """Hosts and sub-agents; only the name and the labels are for people to change."""
+
+    list_display = (
+        "name",
+        "id",
+        "type",
+        "badge",
+        "tenant",
+        "cpu_cores",
+        "slots",
+        "version",
+        "is_draining",
+        "last_heartbeat_time",
+    )
+    list_filter = ("type", "status", "is_draining", RevokedFilter, "tenant")
+    search_fields = ("id", "name", "address", "instance_id")
+    list_select_related = ("tenant", "main_agent")
+    exclude = ("token_public_id", "token_sha256")
+    actions = ("drain", "resume", "revoke")
+    ordering = ("-created_time",)
+    changeable = ("name", "labels")
+
+    @admin.display(description=_("status"), ordering="status")
+    def badge(self, agent: Agent) -> SafeString:
+        """Return the state as a badge with a word and a tone."""
+        tone = TONES[AgentStatus(agent.status)]
+        return format_html('<span class="badge" data-tone="{}">{}</span>', tone, agent.status)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Hosts enrol themselves."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Agent | None = None) -> bool:
+        """Hosts are revoked and stay for the record."""
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Agent | None = None) -> list[str]:
+        """Return everything that machines write."""
+        names = [field.name for field in Agent._meta.fields]
+        return [name for name in names if name not in (*self.changeable, *self.exclude)]
+
+    @admin.action(description=_("Drain: offer no new tasks"))
+    def drain(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
+        """Drain the chosen hosts."""
+        self._each(request, queryset, drain_agent)
+
+    @admin.action(description=_("Resume: offer tasks again"))
+    def resume(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
+        """Resume the chosen hosts."""
+        self._each(request, queryset, resume_agent)
+
+    @admin.action(description=_("Revoke the credential for good"))
+    def revoke(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
+        """Revoke the chosen hosts."""
+        self._each(request, queryset, revoke_agent)
+
+    def _each(self, request: HttpRequest, queryset: QuerySet[Agent], verb: Verb) -> None:
+        """Call a service for every chosen host and report what it refused."""
+        done = 0
+        for agent in queryset:
+            try:
+                verb(agent, by=request.user.get_username())
+                done += 1
+            except DomainError as error:
+                self.message_user(request, f"{agent}: {error.detail}", messages.WARNING)
+        self.message_user(request, _("%(count)d agents changed.") % {"count": done})
+
+
+@admin.register(EnrolmentToken)
+class EnrolmentTokenAdmin(admin.ModelAdmin):
+    """Enrolment tokens; the secret is shown once, when the action makes one."""
+
+    list_display = ("__str__", "tenant", "uses", "max_uses", "expires_at", "created_by")
+    list_filter = ("tenant",)
+    search_fields = ("public_id", "created_by")
+    list_select_related = ("tenant",)
+    exclude = ("secret_sha256",)
+    actions = ("new_token",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Tokens are made by the action, which shows them."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Tokens are not edited."""
+        return False
+
+    @admin.action(description=_("New enrolment token for the tenant of the chosen one"))
+    def new_token(self, request: HttpRequest, queryset: QuerySet[EnrolmentToken]) -> None:
+        """Make one token for each tenant among the chosen ones and show it once."""
+        for tenant in {token.tenant for token in queryset.select_related("tenant")}:
+            _token, text = create_enrolment_token(actor=request.user.get_username(), tenant=tenant)
+            self.message_user(request, f"{tenant}: {text}", messages.SUCCESS)

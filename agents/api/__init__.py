@@ -1,0 +1,1 @@
+"""REST of hosts for people and programs."""

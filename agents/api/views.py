@@ -1,0 +1,102 @@
+"""REST of hosts: list, detail, drain, resume, revoke, and new enrolment tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ReadOnlyModelViewSet
+
+from agents.api.serializers import (
+    AgentSerializer,
+    DrainSerializer,
+    EnrolmentTokenSerializer,
+    EnrolSerializer,
+)
+from agents.filters import AgentFilter
+from agents.models import Agent
+from agents.portrait import portrait, portraits
+from agents.services.enrolment import create_enrolment_token
+from agents.services.main_agents import drain_agent, resume_agent, revoke_agent
+from dialer_platform.accounts.principal import principal_of
+
+
+@extend_schema_view(list=extend_schema(summary="Hosts of the tenant, newest first"))
+class AgentViewSet(ReadOnlyModelViewSet[Agent]):
+    """Hosts; what runs on them is nested."""
+
+    queryset = Agent.objects.none()
+    serializer_class = AgentSerializer
+    filterset_class = AgentFilter
+    ordering_fields = ("created_time", "name", "status", "last_heartbeat_time")
+    ordering = ("-created_time", "-id")
+    lookup_value_regex = "[A-Za-z0-9_-]+"
+    actions = {
+        "list": "agent.view",
+        "retrieve": "agent.view",
+        "drain": "agent.drain",
+        "resume": "agent.resume",
+        "revoke": "agent.revoke",
+        "enroll": "agent.enrol",
+    }
+
+    def get_queryset(self) -> QuerySet[Agent]:
+        """Return the hosts of the caller's tenant."""
+        if getattr(self, "swagger_fake_view", False):
+            return Agent.objects.none()
+        visible = Agent.objects.visible_to(principal_of(self.request)).hosts()
+        return visible.with_running_sub_agents()
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return a page of hosts with their live figures."""
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(AgentSerializer(portraits(page or []), many=True).data)
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return one host with its live figures."""
+        return Response(AgentSerializer(portrait(self.get_object())).data)
+
+    @extend_schema(request=DrainSerializer, responses=AgentSerializer)
+    @action(detail=True, methods=["post"])
+    def drain(self, request: Request, pk: str) -> Response:
+        """Offer the host no new tasks."""
+        body = DrainSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        agent = drain_agent(self.get_object(), by=principal_of(request), **body.validated_data)
+        return self._answer(agent)
+
+    @extend_schema(request=None, responses=AgentSerializer)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str) -> Response:
+        """Offer the host tasks again."""
+        return self._answer(resume_agent(self.get_object(), by=principal_of(request)))
+
+    @extend_schema(request=None, responses=AgentSerializer)
+    @action(detail=True, methods=["post"])
+    def revoke(self, request: Request, pk: str) -> Response:
+        """End the host's credential for good."""
+        return self._answer(revoke_agent(self.get_object(), by=principal_of(request)))
+
+    @extend_schema(request=EnrolSerializer, responses={201: EnrolmentTokenSerializer})
+    @action(detail=False, methods=["post"])
+    def enroll(self, request: Request) -> Response:
+        """Make an enrolment token, shown this once."""
+        body = EnrolSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        principal = principal_of(request)
+        token, text = create_enrolment_token(
+            actor=principal, tenant=principal.tenant, **body.validated_data
+        )
+        context = {"text": text, "server": request.build_absolute_uri("/").rstrip("/")}
+        answer = EnrolmentTokenSerializer(token, context=context)
+        return Response(answer.data, status=status.HTTP_201_CREATED)
+
+    def _answer(self, agent: Agent) -> Response:
+        """Return the host as it is now."""
+        fresh = Agent.objects.with_running_sub_agents().get(pk=agent.pk)
+        return Response(AgentSerializer(portrait(fresh)).data)
