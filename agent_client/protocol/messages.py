@@ -338,7 +338,7 @@ AgentMessage = Hello | Heartbeat | Accepted | Refused | Started | Result | Flagg
 ServerMessage = Welcome | Ack | TasksBatch | Go | Revoked | CancelTasksBatch | Reconcile | Rejected
 
 
-class Answer(Part):
+class Answer(Part, omit_defaults=False):
     """Body of the HTTP heartbeat's reply: every server message of one beat in one object."""
 
     acks: tuple[str, ...] = ()
