@@ -27,6 +27,7 @@ from pathlib import Path
 _FILE_MODE = 0o640
 _DIRECTORY_MODE = 0o750
 _MAX_LINE_BYTES = 64 * 1024
+_CLOSE_SECONDS = 10.0
 _CUT = " … (cut)".encode()
 
 
@@ -66,7 +67,10 @@ class LogFile(logging.Handler):
         self._ours = re.compile(
             re.escape(self._name) + r"(\.\d{4}\.\d\d\.\d\d)?(\.\d{1,9})?\.log(\.gz)?"
         )
-        self._worker: threading.Thread | None = None
+        self._workers: list[threading.Thread] = []
+        self._room = threading.Semaphore(2)
+        self._tidying = threading.Lock()
+        self._switching = threading.Lock()  # what is current and what is old changes under it
         self._descriptor = -1
         self._lock_descriptor = _claim(directory, self._name)
         try:
@@ -94,8 +98,8 @@ class LogFile(logging.Handler):
 
     def close(self) -> None:
         """Finish compressing, close the file and give up the name."""
-        if self._worker is not None:
-            self._worker.join(timeout=10)
+        for worker in self._workers:
+            worker.join(timeout=_CLOSE_SECONDS)
         for descriptor in (self._descriptor, self._lock_descriptor):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -116,15 +120,18 @@ class LogFile(logging.Handler):
         """Change to the day's file, and set the file aside when the line does not fit.
 
         The size is asked of the file, not counted: sub-processes append to it as well.
+        Names of days sort; when the clock is set back the later day's file goes on.
         """
         path = self._current_path()
-        if path != self._path:
-            self._open(path)
+        if path.name > self._path.name and self._rotation.by_day:
+            with self._switching:
+                self._open(path)
             self._tidy()
         limit, size = self._rotation.max_size_bytes, os.fstat(self._descriptor).st_size
         if limit and size and size + coming_bytes > limit:
-            path.rename(self._free_name(path))
-            self._open(path)
+            with self._switching:
+                self._path.rename(self._free_name(self._path))
+                self._open(self._path)
             self._tidy()
 
     def _free_name(self, path: Path) -> Path:
@@ -135,34 +142,42 @@ class LogFile(logging.Handler):
         return path.with_name(f"{path.stem}.{last + 1}.log")
 
     def _tidy(self) -> None:
-        """Compress and remove older files beside the logging thread, one run at a time."""
-        if self._worker is not None and self._worker.is_alive():
-            return  # the next rotation looks again
-        self._worker = threading.Thread(
-            target=self._tidy_now, args=(self._path,), name="log-tidy", daemon=True
-        )
-        self._worker.start()
+        """Compress and remove older files beside the logging thread.
 
-    def _tidy_now(self, current: Path) -> None:
-        with contextlib.suppress(OSError):  # keeping too much is no reason to stop
-            for path in self._excess(current):
+        One run works and one may wait; what a third would do, the waiting one will.
+        """
+        if not self._room.acquire(blocking=False):
+            return
+        self._workers = [worker for worker in self._workers if worker.is_alive()]
+        worker = threading.Thread(target=self._tidy_now, name="log-tidy", daemon=True)
+        self._workers.append(worker)
+        worker.start()
+
+    def _tidy_now(self) -> None:
+        # Keeping too much is no reason to stop, so a failure only ends this run.
+        with self._tidying, contextlib.suppress(OSError):
+            with self._switching:
+                excess = self._excess()
+                kept = [path for path in self._older() if path not in excess]
+            for path in excess:
                 path.unlink(missing_ok=True)
-            for path in self._older(current):
+            for path in kept:
                 if self._rotation.compress and path.suffix != ".gz":
                     _compress(path)
+        self._room.release()
 
-    def _older(self, current: Path) -> list[Path]:
+    def _older(self) -> list[Path]:
         """Return the files of this name but the current one, newest first."""
         found = [
             (entry.stat().st_mtime, entry)
             for entry in self._directory.iterdir()
-            if entry != current and self._ours.fullmatch(entry.name) and entry.is_file()
+            if entry != self._path and self._ours.fullmatch(entry.name) and entry.is_file()
         ]
         return [path for _, path in sorted(found, reverse=True)]
 
-    def _excess(self, current: Path) -> list[Path]:
+    def _excess(self) -> list[Path]:
         """Return the files beyond the number and the age that are kept."""
-        older, rotation = self._older(current), self._rotation
+        older, rotation = self._older(), self._rotation
         beyond = older[rotation.max_files :] if rotation.max_files else []
         if not rotation.max_age_seconds:
             return beyond

@@ -157,6 +157,11 @@ class _Writer(logging.handlers.QueueListener):
         self._thread = None
 
 
+def _worth_keeping(record: logging.LogRecord) -> bool:
+    """Return whether a record is the agent's own or at least a warning of a library."""
+    return record.levelno >= logging.WARNING or record.name.partition(".")[0] == PACKAGE
+
+
 class AgentLog:
     """The running log; `close` writes what waits and gives the loggers back."""
 
@@ -181,8 +186,8 @@ class AgentLog:
 
     def attach(self, level: str) -> None:
         """Take the records of the agent from level on, and of libraries from WARNING on."""
-        root = logging.getLogger()
-        root.addHandler(self._entrance)
+        self._entrance.addFilter(_worth_keeping)
+        logging.getLogger().addHandler(self._entrance)
         logging.getLogger(PACKAGE).setLevel(level)
 
     def close(self) -> None:
