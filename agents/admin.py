@@ -8,7 +8,6 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -16,6 +15,7 @@ from agents.choices import TONES, AgentStatus
 from agents.models import Agent, EnrolmentToken
 from agents.services.enrolment import create_enrolment_token
 from agents.services.main_agents import drain_agent, resume_agent, revoke_agent
+from dialer_platform.accounts.admin import badge
 from dialer_platform.errors import DomainError
 
 Verb = Callable[..., Agent]
@@ -46,7 +46,7 @@ class AgentAdmin(admin.ModelAdmin):
         "name",
         "id",
         "type",
-        "badge",
+        "state",
         "tenant",
         "cpu_cores",
         "slots",
@@ -63,10 +63,10 @@ class AgentAdmin(admin.ModelAdmin):
     changeable = ("name", "labels")
 
     @admin.display(description=_("status"), ordering="status")
-    def badge(self, agent: Agent) -> SafeString:
+    def state(self, agent: Agent) -> SafeString:
         """Return the state as a badge with a word and a tone."""
         tone = TONES[AgentStatus(agent.status)]
-        return format_html('<span class="badge" data-tone="{}">{}</span>', tone, agent.status)
+        return badge(tone, AgentStatus(agent.status).label)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Hosts enrol themselves."""

@@ -119,7 +119,9 @@ class AgentConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no typ
         if any(isinstance(m, Heartbeat) and not self._is_own(m) for m in messages):
             self._refuse("", "agent_mismatch", "The credential belongs to another agent.")
             return
-        self._submit(messages)
+        for chunk in (one for one in messages if isinstance(one, LogChunk)):
+            self._receive_chunk(chunk)
+        self._submit([one for one in messages if not isinstance(one, LogChunk)])
         beats = tuple(one.message_id for one in messages if isinstance(one, Heartbeat))
         if beats:
             self.connection.send([self._beat_ack(beats)])

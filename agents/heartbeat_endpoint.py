@@ -34,6 +34,7 @@ MAX_FRAMES_BYTES = 9 * 1024 * 1024
 MAX_CHUNKS = 64
 _LENGTH = struct.Struct("!I")
 _FIELD = re.compile(r"`\$\.([A-Za-z_.\[\]0-9]+)`")
+_PATH_END = re.compile(r"[.\[]")
 _MISSING = re.compile(r"required field `(\w+)`")
 
 
@@ -95,7 +96,7 @@ def parse_heartbeat(body: bytes) -> Heartbeat:
             raise Invalid("The body is not a heartbeat.", code="malformed") from error
         sentence = text.partition(" - at ")[0] + "."
         raise Invalid(
-            "The heartbeat is not valid.", fields={found[1].partition(".")[0]: [sentence]}
+            "The heartbeat is not valid.", fields={_PATH_END.split(found[1])[0]: [sentence]}
         ) from error
 
 

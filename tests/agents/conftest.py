@@ -59,6 +59,12 @@ def agent(enrol) -> Agent:
 
 
 @pytest.fixture
+def enrolled(transactional_db, enrol) -> Enrolled:
+    """Return a host and its token, visible to the server's threads."""
+    return enrol()
+
+
+@pytest.fixture
 def speaker(agent) -> AgentPrincipal:
     """Return the host as the inbox knows it."""
     return AgentPrincipal(agent.id, agent.tenant_id)
