@@ -1,31 +1,31 @@
 /* Times without requests: <time data-relative datetime=…> says how long ago, <… data-since=…>
-   counts up. The words come from the page's language through Intl; nothing is asked of the server. */
-const language = document.documentElement.lang || "en";
-const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
-const exact = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
-const day = new Intl.DateTimeFormat(language, { month: "short", day: "numeric" });
-const dayAndYear = new Intl.DateTimeFormat(language, { year: "numeric", month: "short", day: "numeric" });
-const STEPS = [["second", 1, 60], ["minute", 60, 60], ["hour", 3_600, 24], ["day", 86_400, 14]];
+   counts up. The words come from data attributes of <body>; nothing is asked of the server. */
+const { lang } = document.documentElement;
+const exact = new Intl.DateTimeFormat(lang || "en", { dateStyle: "medium", timeStyle: "medium" });
+const words = document.body.dataset;
+const units = (words.units ?? "d h m s").split(" ");
+const AGE_LIMIT_SECONDS = 14 * 86_400; // beyond it the date, which the server wrote, says more
 // Clocks of browser and server differ; the page carries the server's.
 const serverNow = Number(document.body.dataset.now) * 1_000;
-const skewMs = Number.isFinite(serverNow) && serverNow > 0 ? serverNow - Date.now() : 0;
+// A page taken from the history carries an old time: then the browser is believed.
+const isOld = performance.getEntriesByType("navigation")[0]?.type === "back_forward";
+const skewMs = serverNow > 0 && !isOld ? serverNow - Date.now() : 0;
 const now = () => Date.now() + skewMs;
 
+/* Same wording as the template tag "relative_time"; null leaves the server's date alone. */
 export function relativeTime(at) {
-  const seconds = (at - now()) / 1_000;
-  for (const [unit, size, count] of STEPS) {
-    if (Math.abs(seconds) < size * count) {
-      if (unit === "second" && Math.abs(seconds) < 1) return relative.format(0, "second");
-      return relative.format(Math.trunc(seconds / size), unit);
-    }
-  }
-  const date = new Date(at);
-  return (date.getFullYear() === new Date(now()).getFullYear() ? day : dayAndYear).format(date);
+  const seconds = (now() - at) / 1_000;
+  const age = Math.abs(seconds);
+  if (age >= AGE_LIMIT_SECONDS) return null;
+  if (age < 1) return words.justNow;
+  const sizes = [86_400, 3_600, 60, 1];
+  const index = sizes.findIndex((size) => age >= size);
+  const text = `${Math.floor(age / sizes[index])} ${units[index]}`;
+  return (seconds > 0 ? words.ago : words.in).replace("{}", text);
 }
 
 /* Same wording as the template filter "duration". */
 export function duration(seconds) {
-  const units = document.body.dataset.units.split(" "); // d h min s
   const whole = Math.max(0, Math.floor(seconds));
   const parts = [Math.floor(whole / 86_400), Math.floor(whole / 3_600) % 24, Math.floor(whole / 60) % 60, whole % 60];
   const first = parts.findIndex((part) => part > 0);
@@ -35,7 +35,7 @@ export function duration(seconds) {
 }
 
 function update(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  if (text !== null && element.textContent !== text) element.textContent = text;
 }
 
 function tick() {

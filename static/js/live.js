@@ -6,6 +6,9 @@
    "live:hint" with {topic, version}. Without a socket every element gets "live" every 3 s while
    the page is used and every 60 s otherwise. Nothing is refetched while the page is hidden.
 
+   data-live-gap (ms) spaces refreshes further apart; data-live-pause on it or around it holds them.
+   The event "live:now" refreshes everything at once, as after an action.
+
    The server answers 204 when a fragment has not changed: its version travels in a header. */
 
 const GAP_MS = 400;
@@ -36,7 +39,8 @@ function refresh(element) {
     return;
   }
   if (waiting.has(element)) return;
-  const left = GAP_MS - (Date.now() - (lastRefresh.get(element) ?? 0));
+  const gap = Number(element.dataset.liveGap) || GAP_MS;
+  const left = gap - (Date.now() - (lastRefresh.get(element) ?? 0));
   waiting.add(element);
   setTimeout(() => {
     waiting.delete(element);
@@ -125,6 +129,7 @@ document.addEventListener("visibilitychange", () => {
 for (const kind of ["pointermove", "keydown", "scroll", "pointerdown"]) {
   addEventListener(kind, () => { usedAt = Date.now(); }, { passive: true });
 }
+document.addEventListener("live:now", refreshAll);
 keepVersions();
 if (liveElements().length || document.querySelector("#dialog, #drawer")) connect();
 setInterval(() => {

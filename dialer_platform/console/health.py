@@ -1,0 +1,90 @@
+"""Liveness, readiness and figures for monitoring.
+
+Promises that /healthz touches nothing but this process, and that /readyz says which part
+is not ready. The figures come from the collectors that apps register with
+prometheus_client.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from django.core.cache import cache
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from dialer_platform.accounts.address import client_address
+from dialer_platform.accounts.authentication import principal_by_token
+from dialer_platform.api import errors
+from dialer_platform.housekeeping import lease
+from dialer_platform.models import Lease
+from dialer_platform.storage import write_transaction
+
+BEARER = "Bearer "
+READY_SECONDS = 1.0
+"""How long an answer of the write check is believed: strangers may ask as often as they like."""
+
+
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Say that the process answers."""
+    return JsonResponse({"status": "ok"})
+
+
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Say whether the database can be written and the periodic work is being done."""
+    checks = cache.get_or_set("console.readyz", ready_checks, READY_SECONDS) or {}
+    is_ready = all(checks.values())
+    words = {name: "ok" if is_fine else "failed" for name, is_fine in checks.items()}
+    body = {"status": "ok" if is_ready else "not ready", "checks": words}
+    return JsonResponse(body, status=200 if is_ready else 503)
+
+
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Answer the figures in Prometheus' format: to this machine, or to a user's token."""
+    if not may_read_metrics(request):
+        body = errors.body("unauthenticated", "Send a token: Authorization: Bearer dpu_…")
+        challenge = {"WWW-Authenticate": 'Bearer realm="metrics"'}
+        return JsonResponse(body, status=401, headers=challenge)
+    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+
+
+def ready_checks() -> dict[str, bool]:
+    """Return what must hold before the server can do its work."""
+    is_writable = is_database_writable()
+    return {"database": is_writable, "housekeeping": is_writable and lease.is_fresh()}
+
+
+def is_database_writable() -> bool:
+    """Return whether a write transaction succeeds; it changes no row."""
+    try:
+        with write_transaction():
+            Lease.objects.filter(name="").update(renewed_at=timezone.now())
+    except DatabaseError:
+        return False
+    return True
+
+
+def may_read_metrics(request: HttpRequest) -> bool:
+    """Return whether the caller is on this machine or shows a valid user token."""
+    if is_loopback(client_address(request)):
+        return True
+    header = request.headers.get("Authorization", "")
+    return header.startswith(BEARER) and principal_by_token(header[len(BEARER) :]) is not None
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether an address is this machine's own; never for one that cannot be read."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
