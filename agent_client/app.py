@@ -1,0 +1,276 @@
+"""Puts the agent together: every part, what it is told, and the one order of start and stop.
+
+Start order: what holds the tasks comes before what talks about them, and the connection
+comes last, so that the first word to the server is complete. Stop is the exact reverse.
+No part knows this module; behaviour belongs into the parts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from agent_client import __version__
+from agent_client.booking import Ledger
+from agent_client.config import AgentConfig
+from agent_client.dispatch import Dispatcher
+from agent_client.heartbeat import Heart
+from agent_client.log_shipping import LogShipper
+from agent_client.protocol.messages import Capacity, Hello, ScriptType, Welcome
+from agent_client.run_reports import RunReports
+from agent_client.runs import Runs
+from agent_client.sampler import Sampler
+from agent_client.session import Session
+from agent_client.state import Identity, StateDirectory
+from agent_client.tasks.identity import boot_id
+from agent_client.tasks.supervisor import LocalTask, Supervisor
+from agent_client.transport.backoff import Backoff
+from agent_client.transport.base import Endpoint, Transport
+from agent_client.transport.link import Link, Ways
+from agent_client.transport.polling import PollingTransport
+from agent_client.transport.websocket import WebSocketTransport
+
+if TYPE_CHECKING:
+    from agent_client.resource_util import ResourceUtil
+
+logger = logging.getLogger(__name__)
+
+INTERPRETERS: Mapping[ScriptType, tuple[str, ...]] = {
+    "shell": ("bash", "sh"),
+    "python": ("python3",),
+    "powershell": ("pwsh", "powershell"),
+}
+
+
+class Part(NamedTuple):
+    """One thing that is started and stopped; both may wait."""
+
+    name: str
+    start: Callable[[], Awaitable[None] | None]
+    stop: Callable[[], Awaitable[None] | None]
+
+
+class App:
+    """The running agent: its parts and the order in which they live."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        *,
+        state: StateDirectory,
+        identity: Identity,
+        resources: ResourceUtil,
+        login_environment: Mapping[str, str],
+    ) -> None:
+        """Build every part; nothing runs yet. Needs a running loop."""
+        self.config = config
+        self.identity = identity
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Gets the exception of a part that ended by itself."""
+        self._state = state
+        self._resources = resources
+        self._capacity = capacity_of(
+            resources, slots=config.task.max_concurrent_tasks, path=login_environment.get("PATH")
+        )
+        self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._started: list[Part] = []
+        self.session = Session(prefix=secrets.token_hex(4))
+        self.link = self._make_link()
+        self.logs = LogShipper(
+            send_chunk=self.link.send_chunk,
+            next_id=self.session.next_id,
+            on_shipped=lambda key, log_bytes: self.runs.shipped(key, log_bytes),
+            on_stored=lambda key: self.runs.log_stored(key),
+        )
+        self.ledger = Ledger(
+            cpu_ids=usable_cores(self._capacity.cpu_cores),
+            slots=self._capacity.slots,
+            gpu_memory_mb={gpu.uuid: gpu.memory_total for gpu in self._capacity.gpus},
+            script_types=self._capacity.script_types,
+        )
+        self.supervisor = Supervisor(
+            state_dir=config.state_dir,
+            installation=identity.installation or None,
+            on_change=self._task_changed,
+            logger=logging.getLogger("agent_client.tasks"),
+            login_environment=login_environment,
+        )
+        self.runs = Runs(
+            supervisor=self.supervisor,
+            ledger=self.ledger,
+            session=self.session,
+            logs=self.logs,
+            reports=RunReports(self.session, flush=self.link.flush),
+            max_execution_seconds=config.task.max_execution_seconds,
+        )
+        self.sampler = Sampler(resources, cpu_cores_booked=lambda: self.ledger.cpu_cores_booked)
+        self.heart = Heart(
+            agent_id=identity.agent_id,
+            instance_id=identity.instance_id,
+            interval_seconds=config.task.heartbeat_interval,
+            holds=self.runs.holds,
+            is_busy=lambda: self.runs.running > 0,
+            sample=lambda: self.sampler.latest,
+            next_id=self.session.next_id,
+        )
+        self.dispatcher = Dispatcher(
+            session=self.session,
+            runs=self.runs,
+            logs=self.logs,
+            heart=self.heart,
+            flush=self.link.flush,
+            on_welcome=self._welcomed,
+        )
+
+    # --- life --------------------------------------------------------------------
+
+    def parts(self) -> tuple[Part, ...]:
+        """Return all parts in the order of their start."""
+        return (
+            Part("supervisor", self.supervisor.start, self.supervisor.close),
+            Part("runs", self.runs.adopt, self.runs.close),
+            Part("sampler", self.sampler.start, self.sampler.stop),
+            self._job("logs", self.logs.run),
+            self._job("link", self.link.run),
+            self._job("heart", lambda: self.heart.run(self.link)),
+        )
+
+    async def start(self) -> None:
+        """Start every part in order; what was started is stopped by `stop` also after a failure."""
+        for part in self.parts():
+            self._started.append(part)
+            waiting = part.start()
+            if waiting is not None:
+                await waiting
+
+    async def stop(self) -> None:
+        """Stop what was started in reverse order; running tasks go on."""
+        while self._started:
+            part = self._started.pop()
+            try:
+                waiting = part.stop()
+                if waiting is not None:
+                    await waiting
+            except Exception:  # the other parts must be stopped all the same
+                logger.exception("%s did not stop cleanly", part.name)
+
+    def _job(self, name: str, run: Callable[[], Awaitable[None]]) -> Part:
+        """Return a part that is a coroutine running until it is canceled."""
+
+        def start() -> None:
+            job = asyncio.ensure_future(run())
+            self._jobs[name] = job
+            job.add_done_callback(self._job_ended)
+
+        async def stop() -> None:
+            job = self._jobs.pop(name, None)
+            if job is not None:
+                job.cancel()
+                await asyncio.gather(job, return_exceptions=True)
+
+        return Part(name, start, stop)
+
+    def _job_ended(self, job: asyncio.Future[None]) -> None:
+        """Have the agent end when one of its loops does: a half agent helps nobody."""
+        if not job.cancelled() and not self.failed.done():
+            self.failed.set_exception(job.exception() or RuntimeError("a part of the agent ended"))
+
+    # --- wiring --------------------------------------------------------------------
+
+    def hello(self) -> Hello:
+        """Return who this host is and what it holds, for a new connection."""
+        from agent_client.system_info import collect_system_info
+
+        return Hello(
+            message_id=self.session.next_id(),
+            agent_id=self.identity.agent_id,
+            instance_id=self.identity.instance_id,
+            boot_id=boot_id(),
+            version=__version__,
+            capacity=self._capacity,
+            system=collect_system_info(self._resources),
+            labels=dict(self.config.labels),
+            holds=self.runs.holds(),
+        )
+
+    def _make_link(self) -> Link:
+        """Return the connection with the transports that the configuration admits."""
+        connection = self.config.connection
+        return Link(
+            ways=Ways(
+                hello=self.hello,
+                websocket=self._socket if connection.transport != "polling" else None,
+                polling=self._polling if connection.transport != "websocket" else None,
+            ),
+            backoff=make_backoff(self.config),
+            session=self.session,
+            on_message=lambda message: self.dispatcher.on_message(message),
+            on_lost=lambda: self.dispatcher.on_lost(),
+        )
+
+    def _socket(self, server: str) -> Transport:
+        return WebSocketTransport(self._endpoint(server))
+
+    def _polling(self, server: str) -> Transport:
+        return PollingTransport(self._endpoint(server), make_beat=lambda: self.heart.build())
+
+    def _endpoint(self, server: str) -> Endpoint:
+        return Endpoint(server, self.identity.agent_id, self.identity.agent_token)
+
+    def _task_changed(self, task: LocalTask) -> None:
+        """Have a task's processes sampled while it runs, and its state reported."""
+        if task.state == "running" and task.identity is not None:
+            self.sampler.watch_task(task)
+        elif task.state == "finished":
+            self.sampler.unwatch(task.key)
+        self.runs.changed(task)
+
+    def _welcomed(self, message: Welcome) -> None:
+        """Remember which installation this host belongs to."""
+        self.sampler.idle_seconds = message.heartbeat_interval
+        if message.installation and message.installation != self.identity.installation:
+            self.identity = msgspec.structs.replace(
+                self.identity, installation=message.installation
+            )
+            self._state.save_identity(self.identity)
+
+
+def make_backoff(config: AgentConfig) -> Backoff:
+    """Return the pauses and addresses that the configuration sets."""
+    connection = config.connection
+    return Backoff(
+        connection.servers,
+        initial_seconds=connection.ws_backoff_initial_ms / 1000,
+        max_seconds=connection.ws_backoff_max_ms / 1000,
+        tries_per_address=connection.ws_max_retries,
+    )
+
+
+def capacity_of(resources: ResourceUtil, *, slots: int, path: str | None) -> Capacity:
+    """Return what this host offers; path is where scripts will look for interpreters."""
+    found = [
+        kind
+        for kind, programs in INTERPRETERS.items()
+        if any(shutil.which(program, path=path) for program in programs)
+    ]
+    return Capacity(
+        cpu_cores=resources.get_cpu_core_count(),
+        memory_bytes=resources.get_memory_total(),
+        slots=slots,
+        gpus=tuple(resources.get_gpu_info()),
+        script_types=tuple(found),
+    )
+
+
+def usable_cores(count: int) -> tuple[int, ...]:
+    """Return the numbers of the cores to book: as many as the host may use at once."""
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))[:count]
+    return tuple(range(count))

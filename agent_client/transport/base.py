@@ -1,0 +1,87 @@
+"""What every transport does, and how one says that it failed.
+
+A transport carries messages over one connection to one address. It knows neither what a
+message means nor when to try again: `link` decides that from the error.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from agent_client.errors import Retryable, Terminal
+from agent_client.protocol.messages import (
+    Heartbeat,
+    Hello,
+    LogChunk,
+    QueuedMessage,
+    ServerMessage,
+)
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+ANSWER_TIMEOUT_SECONDS = 10.0
+
+
+class ConnectionFailed(Retryable):
+    """The connection could not be made or broke; another try may work."""
+
+
+class HandshakeBlocked(ConnectionFailed):
+    """Something answered but will not talk WebSocket: a proxy, or a server that says no."""
+
+
+class CredentialRefused(Terminal):
+    """The server does not accept this host's credential; a person has to act."""
+
+    default_code = "credential_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to connect, and as whom."""
+
+    server: str
+    """Base address, http or https, without a trailing slash."""
+    agent_id: str
+    agent_token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the headers of an authenticated HTTP request."""
+        return {"Authorization": f"Bearer {self.agent_token}"}
+
+
+class Transport(Protocol):
+    """One connection; made, used and closed on the loop's thread."""
+
+    name: str
+
+    async def connect(self, hello: Hello) -> None:
+        """Open the connection and introduce this host.
+
+        Raises ConnectionFailed, HandshakeBlocked or CredentialRefused.
+        """
+
+    async def send(self, messages: Sequence[QueuedMessage | Heartbeat]) -> None:
+        """Hand messages over in order; raises ConnectionFailed. Waits when the way is full."""
+
+    async def send_chunk(self, chunk: LogChunk) -> None:
+        """Hand one log chunk over; raises ConnectionFailed. Waits when the way is full."""
+
+    def received(self) -> AsyncIterator[ServerMessage]:
+        """Yield what the server says, a Welcome first; raises like connect when it ends."""
+
+    async def close(self) -> None:
+        """Close the connection; calling it twice is harmless."""
+
+
+def is_loopback(url: str) -> bool:
+    """Return whether an address names this very machine, which no proxy can reach."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
