@@ -6,9 +6,11 @@ comparison falls back to "is there a process of that number".
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import NamedTuple
 
+_MAX_STAT_BYTES = 4096
 _BOOT_ID_FILE = "/proc/sys/kernel/random/boot_id"
 
 
@@ -37,13 +39,10 @@ class ProcessIdentity(NamedTuple):
         return stat.start_time == self.start_time and stat.state not in "ZX"
 
 
+@functools.cache
 def boot_id() -> str:
     """Return the id of this boot of the host, empty where the system has none."""
-    try:
-        with open(_BOOT_ID_FILE, encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
+    return (_read(_BOOT_ID_FILE) or b"").strip().decode()
 
 
 def identity_of(pid: int) -> ProcessIdentity:
@@ -54,16 +53,28 @@ def identity_of(pid: int) -> ProcessIdentity:
 
 def read_stat(pid: int) -> ProcessStat | None:
     """Return the stat of a process, None when there is no such process."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            data = file.read()
-    except (OSError, ValueError):
+    data = _read(f"/proc/{pid}/stat")
+    if data is None:
         return None
     # The command name may hold spaces and brackets; everything behind its last bracket is plain.
     fields = data[data.rfind(b")") + 2 :].split()
     if len(fields) < 20:
         return None
-    return ProcessStat(int(fields[1]), fields[0].decode("ascii"), int(fields[19]))
+    return ProcessStat(int(fields[1]), fields[0].decode(), int(fields[19]))
+
+
+def _read(path: str) -> bytes | None:
+    """Return a small file of /proc; plain calls, for one is on the way of every start."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return os.read(descriptor, _MAX_STAT_BYTES)
+    except OSError:
+        return None  # the process ended between the two calls
+    finally:
+        os.close(descriptor)
 
 
 def _answers(pid: int) -> bool:

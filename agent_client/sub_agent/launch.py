@@ -177,8 +177,11 @@ def _command(directory: str, spec: Mapping[str, Any], path: str) -> tuple[str, .
 def _write_script(file: str, content: bytes) -> None:
     """Write the script executable for its owner only."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o700)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
+    try:
+        while content:
+            content = content[os.write(descriptor, content) :]
+    finally:
+        os.close(descriptor)
 
 
 def _find(names: Sequence[str], path: str, purpose: str) -> str:

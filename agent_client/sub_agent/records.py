@@ -76,10 +76,16 @@ def write_record(
 def read_bytes(directory: str, name: str) -> bytes | None:
     """Return a record's bytes, None when it cannot be read."""
     try:
-        with open(os.path.join(directory, name), "rb") as file:
-            return file.read(_MAX_RECORD_BYTES)
+        descriptor = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        size = min(os.fstat(descriptor).st_size, _MAX_RECORD_BYTES)
+        return os.read(descriptor, size)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def read_json(directory: str, name: str) -> dict[str, Any] | None:

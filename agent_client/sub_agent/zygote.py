@@ -21,6 +21,7 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from agent_client.sub_agent import tree
+from agent_client.sub_agent.identity import boot_id
 from agent_client.sub_agent.sub_agent import run_task
 
 MAX_REQUEST_BYTES = 16 * 1024
@@ -44,6 +45,7 @@ class Zygote:
         poll.register(self._requests, select.POLLIN)
         poll.register(self._wake_read, select.POLLIN)
         self._requests.send(b'{"ready": true}')
+        boot_id()  # remembered for all children
         # What exists now is shared with every child for ever; collecting would unshare it.
         gc.freeze()
         while True:

@@ -29,10 +29,8 @@ Record = TypeVar("Record")
 TaskKey = tuple[int, int]
 """Task id and offer number."""
 
-_NAME = re.compile(
-    r"(?P<installation>[A-Za-z0-9_.-]{1,64})-(?P<task_id>\d{1,19})-(?P<offer>\d{1,19})"
-)
 _INSTALLATION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+_NAME = re.compile(rf"({_INSTALLATION.pattern})-(\d{{1,19}})-(\d{{1,19}})")
 
 
 class ExitRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,7 +205,7 @@ def parse_name(name: str) -> tuple[str, TaskKey] | None:
     match = _NAME.fullmatch(name)
     if match is None:
         return None
-    return match["installation"], (int(match["task_id"]), int(match["offer"]))
+    return match[1], (int(match[2]), int(match[3]))
 
 
 @contextlib.contextmanager
