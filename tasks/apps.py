@@ -1,11 +1,18 @@
-"""App configuration: The queue: tasks, dependencies, matching and logs."""
+"""App configuration: the queue, its dependencies, matching and logs."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class TasksConfig(AppConfig):
-    """The queue: tasks, dependencies, matching and logs."""
+    """Registers the app's handlers, background services and periodic jobs."""
 
     name = "tasks"
     label = "tasks"
-    verbose_name = "Tasks"
+    verbose_name = _("Tasks")
+
+    def ready(self) -> None:
+        """Wire the agents' inbox, the services of a server process and the housekeeping."""
+        from tasks import wiring
+
+        wiring.connect()

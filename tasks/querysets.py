@@ -5,9 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import models
+from django.db.models import F, Q
+
+from tasks.choices import OCCUPYING, Phase, Status
 
 if TYPE_CHECKING:
-    from tasks.models import Task
+    from dialer_platform.accounts.principal import Principal
+
+NEED_COLUMNS = (
+    "id",
+    "script_type",
+    "cpu_cores",
+    "gpu_count",
+    "gpu_memory",
+    "wanted_agent_id",
+    "labels",
+)
 
 
 class TaskQuerySet(models.QuerySet["Task"]):
@@ -16,3 +29,46 @@ class TaskQuerySet(models.QuerySet["Task"]):
     def of_tenant(self, tenant_id: str) -> TaskQuerySet:
         """Return the tasks of one tenant."""
         return self.filter(tenant_id=tenant_id)
+
+    def visible_to(self, principal: Principal) -> TaskQuerySet:
+        """Return the tasks of the principal's tenant."""
+        return self.of_tenant(principal.tenant_id)
+
+    def runnable(self) -> TaskQuerySet:
+        """Return the tasks that wait for a host, most urgent first, then oldest."""
+        return self.filter(status=Status.WAITING, phase=Phase.QUEUED).order_by("priority", "id")
+
+    def occupying(self) -> TaskQuerySet:
+        """Return the tasks that book resources of an agent."""
+        return self.filter(phase__in=OCCUPYING)
+
+    def running(self) -> TaskQuerySet:
+        """Return the tasks whose script may be running."""
+        return self.filter(status=Status.RUNNING)
+
+    def on_agent(self, agent_id: str) -> TaskQuerySet:
+        """Return the tasks given to a host or, while not given to any, named for it."""
+        return self.filter(
+            Q(agent_id=agent_id) | Q(agent_id__isnull=True, wanted_agent_id=agent_id)
+        )
+
+    def shown(self) -> TaskQuerySet:
+        """Return the tasks with all that an answer or a row of a page shows of them."""
+        return self.select_related("agent", "wanted_agent", "created_by").prefetch_related(
+            "dependency_edges__depends_on"
+        )
+
+    def unreachable(self) -> TaskQuerySet:
+        """Return the tasks that may be running on a host that is silent."""
+        return self.running().exclude(agent__status="online")
+
+    def lost_since(self, seconds_column: str = "lost_after_seconds") -> TaskQuerySet:
+        """Return the running tasks with the facts that decide whether their host is lost."""
+        return self.running().annotate(
+            last_seen=F("agent__last_heartbeat_time"), patience_seconds=F(seconds_column)
+        )
+
+    def counts_by_status(self) -> dict[str, int]:
+        """Return how many tasks have each status, zeros included."""
+        found = dict(self.order_by().values_list("status").annotate(models.Count("id")))
+        return {status: found.get(status, 0) for status in Status.values}

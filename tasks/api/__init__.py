@@ -1,0 +1,1 @@
+"""REST of tasks: carries to and from the services."""

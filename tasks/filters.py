@@ -1,0 +1,48 @@
+"""Filters of tasks, shared by the API and the list page; they combine."""
+
+from __future__ import annotations
+
+import django_filters
+from django import forms
+from django.db.models import QuerySet
+
+from tasks.choices import Status
+from tasks.models import Task
+from tasks.querysets import TaskQuerySet
+
+
+class CommaOrRepeatWidget(forms.SelectMultiple):
+    """Reads `?status=a&status=b` and `?status=a,b` alike."""
+
+    def value_from_datadict(self, data: object, files: object, name: str) -> list[str]:
+        """Return the single values."""
+        values = super().value_from_datadict(data, files, name) or []  # type: ignore[arg-type]
+        listed = values if isinstance(values, list | tuple) else [values]
+        return [part for value in listed for part in str(value).split(",") if part]
+
+
+class TaskFilter(django_filters.FilterSet):
+    """`status` (several), name, template_type, script, agent_id, priority, created_*."""
+
+    status = django_filters.MultipleChoiceFilter(
+        choices=Status.choices, widget=CommaOrRepeatWidget, help_text="one or several, by comma"
+    )
+    name = django_filters.CharFilter(lookup_expr="icontains", help_text="part of the name")
+    template_type = django_filters.CharFilter(lookup_expr="iexact")
+    script = django_filters.CharFilter(
+        field_name="script_content", lookup_expr="icontains", help_text="part of the script"
+    )
+    agent_id = django_filters.CharFilter(
+        method="on_agent", help_text="the host it was given to, or is named for"
+    )
+    priority = django_filters.NumberFilter()
+    created_after = django_filters.IsoDateTimeFilter(field_name="created_time", lookup_expr="gte")
+    created_before = django_filters.IsoDateTimeFilter(field_name="created_time", lookup_expr="lt")
+
+    class Meta:
+        model = Task
+        fields: list[str] = []
+
+    def on_agent(self, queryset: QuerySet[Task], name: str, value: str) -> QuerySet[Task]:
+        """Keep the tasks of one host."""
+        return queryset.on_agent(value) if isinstance(queryset, TaskQuerySet) else queryset

@@ -1,0 +1,248 @@
+"""Which waiting task goes to which host: free resources and tasks in, decisions out.
+
+Pure: no database, no clock, no translation. Promises that no host is ever given more
+slots, cores or GPU memory than it has (R20), and that among the tasks a host could take
+the more urgent goes first, then the older (R21). A task that fits nowhere now does not
+hold up those behind it.
+
+A pass over 10,000 tasks and 1,000 hosts stays in the tens of milliseconds because tasks
+that need the same share one sorted list of hosts: within a pass hosts only lose room, so
+a host that was too small once is never looked at again for that need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+GPU_RESERVE_MB = 300
+"""Kept free on a shared GPU for the driver and the contexts of its processes."""
+FOREIGN_TOLERANCE_MB = 512
+"""A GPU counts as free although processes outside the queue hold this much: desktops do."""
+
+
+@dataclass(frozen=True, slots=True)
+class GpuCard:
+    """One GPU: memory in MB; foreign is what processes outside the queue hold."""
+
+    uuid: str
+    index: int
+    total_mb: int
+    used_mb: int = 0
+    foreign_mb: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What one host offers in all, and whether it takes tasks at present."""
+
+    agent_id: str
+    name: str
+    cpu_cores: int
+    slots: int
+    gpus: tuple[GpuCard, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    script_types: frozenset[str] = frozenset({"shell", "python"})
+    is_online: bool = True
+    is_draining: bool = False
+
+    @property
+    def takes_tasks(self) -> bool:
+        """Whether tasks may be offered to the host now."""
+        return self.is_online and not self.is_draining
+
+
+class Need(NamedTuple):
+    """What one task asks for; gpu_memory_mb 0 means whole GPUs."""
+
+    task_id: int
+    script_type: str = "shell"
+    cpu_cores: int = 0
+    gpu_count: int = 0
+    gpu_memory_mb: int = 0
+    agent_id: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """Return what is equal for tasks that fit the same hosts."""
+        return self[1:]
+
+
+class Booking(NamedTuple):
+    """What one offered or running task occupies on its host."""
+
+    agent_id: str
+    cpu_cores: int
+    gpu_ids: tuple[str, ...] = ()
+    gpu_memory_mb: int = 0
+
+
+class Grant(NamedTuple):
+    """The decision to offer a task to a host, with the GPUs it gets."""
+
+    task_id: int
+    agent_id: str
+    gpu_ids: tuple[str, ...] = ()
+
+
+Avoid = Callable[[int, str], bool]
+"""Whether a task must not be offered to a host for now: it refused a moment ago."""
+
+
+class Room:
+    """What is left of one host while decisions are made."""
+
+    __slots__ = ("cores", "exclusive", "host", "shared_mb", "slots")
+
+    def __init__(self, host: Host) -> None:
+        """Begin with everything free."""
+        self.host = host
+        self.slots = host.slots
+        self.cores = host.cpu_cores
+        self.exclusive: set[str] = set()
+        self.shared_mb: dict[str, int] = {}
+
+    def book(self, booking: Booking) -> None:
+        """Take what a task occupies; the host may have shrunk below it meanwhile."""
+        self.slots -= 1
+        self.cores -= booking.cpu_cores
+        for uuid in booking.gpu_ids:
+            if booking.gpu_memory_mb:
+                self.shared_mb[uuid] = self.shared_mb.get(uuid, 0) + booking.gpu_memory_mb
+            else:
+                self.exclusive.add(uuid)
+
+    def is_free(self, card: GpuCard) -> bool:
+        """Return whether a task may have the whole GPU."""
+        return (
+            card.uuid not in self.exclusive
+            and card.uuid not in self.shared_mb
+            and card.foreign_mb <= FOREIGN_TOLERANCE_MB
+        )
+
+    def free_mb(self, card: GpuCard) -> int:
+        """Return the memory that a further sharing task may have on the GPU."""
+        if card.uuid in self.exclusive:
+            return 0
+        booked = self.shared_mb.get(card.uuid)
+        # Tasks may use more than they declared; then the measured figure counts.
+        taken = card.foreign_mb if booked is None else max(booked + card.foreign_mb, card.used_mb)
+        return card.total_mb - GPU_RESERVE_MB - taken
+
+    def fitting_gpus(self, need: Need) -> tuple[str, ...] | None:
+        """Return the GPUs the task would get, () when it wants none, None when too few fit.
+
+        Whole GPUs in index order; shared ones on the fullest that still fit, so that
+        empty ones stay whole.
+        """
+        if not need.gpu_count:
+            return ()
+        if need.gpu_memory_mb:
+            sized = [(self.free_mb(card), card.index, card.uuid) for card in self.host.gpus]
+            found = sorted(one for one in sized if one[0] >= need.gpu_memory_mb)
+            uuids = [one[2] for one in found]
+        else:
+            uuids = [card.uuid for card in self.host.gpus if self.is_free(card)]
+        return tuple(uuids[: need.gpu_count]) if len(uuids) >= need.gpu_count else None
+
+    def fit(self, need: Need) -> tuple[str, ...] | None:
+        """Return the GPUs for the task if it fits now, else None."""
+        if self.slots < 1 or (need.cpu_cores and self.cores < need.cpu_cores):
+            return None
+        return self.fitting_gpus(need)
+
+
+def rooms_of(hosts: Iterable[Host], bookings: Iterable[Booking]) -> dict[str, Room]:
+    """Return what is left of each host after the bookings, by agent id."""
+    rooms = {host.agent_id: Room(host) for host in hosts}
+    for booking in bookings:
+        room = rooms.get(booking.agent_id)
+        if room is not None:
+            room.book(booking)
+    return rooms
+
+
+def has_room(rooms: Mapping[str, Room]) -> bool:
+    """Return whether any host could take any task at all."""
+    return any(room.slots > 0 and room.host.takes_tasks for room in rooms.values())
+
+
+def suits(need: Need, host: Host) -> bool:
+    """Return whether the host is of the right kind, whatever is free on it."""
+    if need.agent_id and need.agent_id != host.agent_id:
+        return False
+    if need.script_type not in host.script_types:
+        return False
+    return all(host.labels.get(key) == value for key, value in need.labels)
+
+
+def match(
+    needs: Iterable[Need],
+    hosts: Iterable[Host],
+    bookings: Iterable[Booking],
+    *,
+    avoid: Avoid | None = None,
+    limit: int | None = None,
+) -> list[Grant]:
+    """Return the offers to make now; `needs` must come by priority, then age.
+
+    Reads no further than it must: it stops when every slot is given or `limit` is reached.
+    """
+    rooms = {
+        agent_id: room
+        for agent_id, room in rooms_of(hosts, bookings).items()
+        if room.host.takes_tasks and room.slots > 0
+    }
+    free_slots = sum(room.slots for room in rooms.values())
+    free_slots = free_slots if limit is None else min(free_slots, limit)
+    candidates: dict[tuple[object, ...], list[Room]] = {}
+    grants: list[Grant] = []
+    if not free_slots:
+        return grants
+    for need in needs:
+        shape = need.shape
+        line = candidates.get(shape)
+        if line is None:
+            line = candidates[shape] = _line_up(need, rooms.values())
+        grant = _grant(need, line, avoid)
+        if grant is None:
+            continue
+        room = rooms[grant.agent_id]
+        room.book(Booking(grant.agent_id, need.cpu_cores, grant.gpu_ids, need.gpu_memory_mb))
+        grants.append(grant)
+        if len(grants) >= free_slots:
+            break
+    return grants
+
+
+def _line_up(need: Need, rooms: Iterable[Room]) -> list[Room]:
+    """Return the suitable hosts, the best fit last: it is taken from the end.
+
+    Best is the host that keeps most for others: without a GPU for tasks that want none,
+    else the fewest free GPUs, then the fewest free cores and slots.
+    """
+    fitting = [room for room in rooms if suits(need, room.host) and room.fit(need) is not None]
+    fitting.sort(key=_spare, reverse=True)
+    return fitting
+
+
+def _spare(room: Room) -> tuple[int, int, int, str]:
+    """Return how much a host has to spare, for sorting."""
+    free_gpus = sum(room.is_free(card) for card in room.host.gpus)
+    return (free_gpus, room.cores, room.slots, room.host.agent_id)
+
+
+def _grant(need: Need, line: list[Room], avoid: Avoid | None) -> Grant | None:
+    """Take the best host of the line that still fits; drops those that no longer do."""
+    position = len(line) - 1
+    while position >= 0:
+        room = line[position]
+        gpu_ids = room.fit(need)
+        if gpu_ids is None:
+            del line[position]
+        elif avoid is None or not avoid(need.task_id, room.host.agent_id):
+            return Grant(need.task_id, room.host.agent_id, gpu_ids)
+        position -= 1
+    return None

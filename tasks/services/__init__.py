@@ -1,0 +1,1 @@
+"""All writes of tasks: one verb a module, one transaction a call."""

@@ -1,0 +1,165 @@
+"""The one mover: the only place that changes a task's status or phase.
+
+Guarantees: a move that the table does not allow is a programming error; a move is a
+compare-and-set on (status, phase, offer), so of two racing callers one wins and the other
+learns it; every move raises the version, writes one event and rings after the commit.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+
+from dialer_platform.storage import write_transaction
+from tasks import events
+from tasks.choices import ALLOWED_MOVES, State
+from tasks.models import Task, TaskEvent
+
+
+class Raced(Exception):
+    """Somebody else moved a task first; the transaction must not go on."""
+
+
+class ForbiddenMove(Exception):
+    """The table of moves does not know this one: a defect of the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One intended step: the task as it was read, where to, and what else changes.
+
+    `kind` is the event's past-tense name; `changes` are further columns to set; `detail`
+    goes to the event.
+    """
+
+    task: Task
+    to: State
+    kind: str
+    actor: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+    def columns(self) -> dict[str, Any]:
+        """Return every column the move sets, except the version."""
+        return {**self.changes, "status": self.to[0], "phase": self.to[1]}
+
+
+def move(
+    task: Task,
+    *,
+    to: State,
+    kind: str,
+    actor: str = "",
+    changes: Mapping[str, Any] | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> bool:
+    """Move one task; False when somebody else was first, and then nothing is written."""
+    try:
+        move_all([Move(task, to, kind, actor, changes or {}, detail or {})])
+    except Raced:
+        return False
+    return True
+
+
+def move_all(moves: Sequence[Move]) -> None:
+    """Move many tasks with few statements; raises Raced when one had been moved already.
+
+    After Raced the caller's transaction must be rolled back, unless there was only one
+    move. Callers that lock their rows first (`lock_tasks`) never see it.
+    """
+    if not moves:
+        return
+    for one in moves:
+        _check(one)
+    with write_transaction():
+        for group in _grouped(moves):
+            _update(group)
+        record_events((one.task, one.kind, one.actor, one.detail) for one in moves)
+        _announce(moves)
+    for one in moves:
+        _apply(one)
+
+
+def lock_tasks(task_ids: Iterable[int]) -> dict[int, Task]:
+    """Return the tasks by id without their scripts, locked where the database can.
+
+    In the order of their ids, so that two transactions cannot wait for each other.
+    """
+    rows = (
+        Task.objects.filter(id__in=list(task_ids))
+        .defer("script_content")
+        .order_by("id")
+        .select_for_update()
+    )
+    return {task.id: task for task in rows}
+
+
+def record_events(
+    entries: Iterable[tuple[Task, str, str, Mapping[str, Any]]], *, at: datetime | None = None
+) -> None:
+    """Append to the timelines: (task, kind, actor, detail) each."""
+    moment = at or timezone.now()
+    TaskEvent.objects.bulk_create(
+        [
+            TaskEvent(task_id=task.pk, at=moment, kind=kind, actor=actor[:200], detail=dict(detail))
+            for task, kind, actor, detail in entries
+        ]
+    )
+
+
+def _check(one: Move) -> None:
+    """Raise ForbiddenMove when the table does not allow the step."""
+    if one.to not in ALLOWED_MOVES[one.task.state]:
+        raise ForbiddenMove(f"task {one.task.pk} must not go from {one.task.state} to {one.to}")
+
+
+def _grouped(moves: Iterable[Move]) -> Iterable[list[Move]]:
+    """Yield the moves in groups that set the same columns."""
+    groups: dict[tuple[str, ...], list[Move]] = defaultdict(list)
+    for one in moves:
+        groups[tuple(sorted(one.columns()))].append(one)
+    return groups.values()
+
+
+def _update(group: Sequence[Move]) -> None:
+    """Run one prepared UPDATE for all moves of a group; raises Raced if a row did not match."""
+    meta = Task._meta
+    fields = {name: meta.get_field(name) for name in sorted(group[0].columns())}
+    quote = connection.ops.quote_name
+    assignments = ", ".join(f"{quote(one.column)} = %s" for one in fields.values())
+    # Column names come from the model, every value is a parameter.
+    statement = (
+        f"UPDATE {quote(meta.db_table)} SET {assignments}, version = version + 1 "  # noqa: S608
+        "WHERE id = %s AND status = %s AND phase = %s AND offer = %s"
+    )
+    rows = []
+    for one in group:
+        columns, task = one.columns(), one.task
+        values = [each.get_db_prep_save(columns[name], connection) for name, each in fields.items()]
+        rows.append([*values, task.pk, task.status, task.phase, task.offer])
+    with connection.cursor() as cursor:
+        cursor.executemany(statement, rows)
+        if cursor.rowcount != len(group):
+            raise Raced(f"{len(group) - cursor.rowcount} of {len(group)} tasks had moved")
+
+
+def _announce(moves: Iterable[Move]) -> None:
+    """Ring once per tenant after the commit."""
+    ids: dict[str, list[int]] = defaultdict(list)
+    for one in moves:
+        ids[one.task.tenant_id].append(one.task.pk)
+    for tenant_id, task_ids in ids.items():
+        events.tasks_changed(task_ids, tenant_id=tenant_id)
+
+
+def _apply(one: Move) -> None:
+    """Bring the object in memory to what was written."""
+    for name, value in one.columns().items():
+        setattr(one.task, name, value)
+    one.task.version += 1

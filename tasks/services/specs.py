@@ -1,0 +1,39 @@
+"""What an agent is told about a task: the wire form of a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+from django.conf import settings
+
+from agent_client.protocol.messages import ScriptType, TaskSpec
+from dialer_platform.storage.installation import installation_id
+from tasks.models import Task
+
+
+def spec_of(task: Task) -> TaskSpec:
+    """Return the complete order to run the task's current offer."""
+    return TaskSpec(
+        task_id=task.pk,
+        offer=task.offer,
+        installation=installation_id(),
+        name=task.name,
+        script_type=cast(ScriptType, str(task.script_type)),
+        script_content=task.script_content,
+        priority=task.priority,
+        cpu_cores=task.cpu_cores,
+        gpu_ids=tuple(task.gpu_ids),
+        gpu_memory_mb=task.gpu_memory,
+        timeout_seconds=task.timeout,
+        env=task.env,
+        working_dir=task.working_dir,
+        merge_output=task.merge_output,
+        log_limit_bytes=settings.LOG_LIMIT_BYTES,
+        tenant_id=task.tenant_id,
+    )
+
+
+def specs_of(task_ids: Iterable[int]) -> dict[int, TaskSpec]:
+    """Return the orders of several tasks by id, read afresh with their scripts."""
+    return {task.pk: spec_of(task) for task in Task.objects.filter(id__in=list(task_ids))}

@@ -1,0 +1,32 @@
+"""What of this app runs where: inbox handlers, services of a server process, periodic jobs."""
+
+from __future__ import annotations
+
+from agent_client.protocol.messages import Accepted, Flagged, Refused, Result, Started
+from agents import endpoints, inbox
+from dialer_platform import housekeeping, runtime
+from tasks.services import log_intake, losses, offering, progress, reconcile, runs, submit
+
+OFFER_PASS_SECONDS = 1.0
+EXPIRE_OFFERS_SECONDS = 5.0
+LOST_AGENTS_SECONDS = 30.0
+OLD_KEYS_SECONDS = 3600.0
+
+
+def connect() -> None:
+    """Register everything; called once, when Django is ready."""
+    inbox.register(Accepted, runs.accept)
+    inbox.register(Refused, runs.refuse)
+    inbox.register(Started, runs.start)
+    inbox.register(Flagged, runs.flag)
+    inbox.register(Result, runs.finish)
+    inbox.register_beat(reconcile.reconcile)
+    inbox.register_log_sink(log_intake.take_chunk)
+    endpoints.register_log_put(log_intake.take_raw)
+    runtime.register("task progress", progress.start, progress.stop)
+    housekeeping.register("tasks.offer", OFFER_PASS_SECONDS, offering.offer_everywhere)
+    housekeeping.register(
+        "tasks.expired_offers", EXPIRE_OFFERS_SECONDS, offering.withdraw_expired_offers
+    )
+    housekeeping.register("tasks.lost_agents", LOST_AGENTS_SECONDS, losses.give_up_lost_agents)
+    housekeeping.register("tasks.old_keys", OLD_KEYS_SECONDS, submit.delete_old_keys)
