@@ -11,6 +11,7 @@ from tasks.choices import OCCUPYING, Phase, Status
 
 if TYPE_CHECKING:
     from dialer_platform.accounts.principal import Principal
+    from tasks.models import Task  # noqa: F401 - named in the class below
 
 NEED_COLUMNS = (
     "id",

@@ -27,10 +27,10 @@ class TaskListSerializer(serializers.ListSerializer[Task]):
         """Return the tasks as plain data."""
         tasks: Sequence[Task] = list(data)
         sentences = reason_sentences(tasks)
-        child = self.child
+        plain: list[dict[str, Any]] = super().to_representation(tasks)
         return [
-            {**child.to_representation(task), "waiting_reason": sentences[task.pk]}
-            for task in tasks
+            {**row, "waiting_reason": sentences[task.pk]}
+            for row, task in zip(plain, tasks, strict=True)
         ]
 
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.db.models import Field
 from django.utils import timezone
 
 from dialer_platform.storage import write_transaction
@@ -130,9 +131,9 @@ def _grouped(moves: Iterable[Move]) -> Iterable[list[Move]]:
 def _update(group: Sequence[Move]) -> None:
     """Run one prepared UPDATE for all moves of a group; raises Raced if a row did not match."""
     meta = Task._meta
-    fields = {name: meta.get_field(name) for name in sorted(group[0].columns())}
+    fields = {name: _column(name) for name in sorted(group[0].columns())}
     quote = connection.ops.quote_name
-    assignments = ", ".join(f"{quote(one.column)} = %s" for one in fields.values())
+    assignments = ", ".join(f"{quote(str(one.column))} = %s" for one in fields.values())
     # Column names come from the model, every value is a parameter.
     statement = (
         f"UPDATE {quote(meta.db_table)} SET {assignments}, version = version + 1 "  # noqa: S608
@@ -147,6 +148,14 @@ def _update(group: Sequence[Move]) -> None:
         cursor.executemany(statement, rows)
         if cursor.rowcount != len(group):
             raise Raced(f"{len(group) - cursor.rowcount} of {len(group)} tasks had moved")
+
+
+def _column(name: str) -> Field[Any, Any]:
+    """Return a concrete field of the task by name or column name."""
+    found = Task._meta.get_field(name)
+    if not isinstance(found, Field):
+        raise ForbiddenMove(f"{name} is no column of a task")
+    return found
 
 
 def _announce(moves: Iterable[Move]) -> None:
