@@ -21,7 +21,7 @@ from rest_framework.views import APIView
 from dialer_platform.accounts.sessions import session_principal
 
 # Open to strangers, by route name. /metrics judges the caller itself (loopback or token).
-OPEN_ROUTES = frozenset({"login", "healthz", "readyz", "metrics", "set_language", "api-not-found"})
+OPEN_ROUTES = frozenset({"login", "healthz", "readyz", "metrics", "set_language"})
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -56,6 +56,10 @@ class LoginRequiredMiddleware(auth_middleware.LoginRequiredMiddleware):
             login = resolve_url(settings.LOGIN_URL)
             return HttpResponse(status=401, headers={"HX-Redirect": login})
         return self.handle_no_permission(request, view_func)
+
+    def get_login_url(self, view_func: Callable[..., Any]) -> str:
+        """Return the one login page, also for views that name another."""
+        return settings.LOGIN_URL
 
 
 class PrincipalMiddleware:
