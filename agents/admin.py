@@ -39,7 +39,7 @@ class RevokedFilter(admin.SimpleListFilter):
 
 
 @admin.register(Agent)
-class AgentAdmin(admin.ModelAdmin):
+class AgentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for mypy only
     """Hosts and sub-agents; only the name and the labels are for people to change."""
 
     list_display = (
@@ -109,7 +109,7 @@ class AgentAdmin(admin.ModelAdmin):
 
 
 @admin.register(EnrolmentToken)
-class EnrolmentTokenAdmin(admin.ModelAdmin):
+class EnrolmentTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # as above
     """Enrolment tokens; the secret is shown once, when the action makes one."""
 
     list_display = ("__str__", "tenant", "uses", "max_uses", "expires_at", "created_by")

@@ -11,6 +11,7 @@ from django.db.models import Prefetch
 from agents.choices import AgentStatus, AgentType
 
 if TYPE_CHECKING:
+    from agents.models.agent import Agent  # noqa: F401 - named by the string below
     from dialer_platform.accounts.principal import Principal
 
 
@@ -54,7 +55,8 @@ class AgentQuerySet(models.QuerySet["Agent"]):
     def revoked_since(self, since: datetime) -> list[tuple[str, datetime]]:
         """Return id and time of the hosts whose credential was revoked lately."""
         revoked = self.hosts().filter(revoked_at__gte=since)
-        return [(row.id, row.revoked_at) for row in revoked.only("id", "revoked_at")]
+        rows = revoked.only("id", "revoked_at")
+        return [(row.id, row.revoked_at) for row in rows if row.revoked_at]
 
     def with_running_sub_agents(self) -> AgentQuerySet:
         """Return hosts with `running_sub_agents`: two queries for any number of hosts."""
