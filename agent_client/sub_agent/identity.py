@@ -10,7 +10,8 @@ import functools
 import os
 from typing import NamedTuple
 
-_MAX_STAT_BYTES = 4096
+from agent_client.sub_agent.records import read_pseudo_file
+
 _BOOT_ID_FILE = "/proc/sys/kernel/random/boot_id"
 
 
@@ -42,7 +43,7 @@ class ProcessIdentity(NamedTuple):
 @functools.cache
 def boot_id() -> str:
     """Return the id of this boot of the host, empty where the system has none."""
-    return (_read(_BOOT_ID_FILE) or b"").strip().decode()
+    return (read_pseudo_file(_BOOT_ID_FILE) or b"").strip().decode()
 
 
 def identity_of(pid: int) -> ProcessIdentity:
@@ -53,7 +54,7 @@ def identity_of(pid: int) -> ProcessIdentity:
 
 def read_stat(pid: int) -> ProcessStat | None:
     """Return the stat of a process, None when there is no such process."""
-    data = _read(f"/proc/{pid}/stat")
+    data = read_pseudo_file(f"/proc/{pid}/stat")
     if data is None:
         return None
     # The command name may hold spaces and brackets; everything behind its last bracket is plain.
@@ -61,20 +62,6 @@ def read_stat(pid: int) -> ProcessStat | None:
     if len(fields) < 20:
         return None
     return ProcessStat(int(fields[1]), fields[0].decode(), int(fields[19]))
-
-
-def _read(path: str) -> bytes | None:
-    """Return a small file of /proc; plain calls, for one is on the way of every start."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        return os.read(descriptor, _MAX_STAT_BYTES)
-    except OSError:
-        return None  # the process ended between the two calls
-    finally:
-        os.close(descriptor)
 
 
 def _answers(pid: int) -> bool:

@@ -152,9 +152,9 @@ def _become_script(plan: Plan, pipes: Pipes, start_read: int) -> NoReturn:
 
 def _reset_signals() -> None:
     """Give the script the signal state of a fresh login; ignored signals survive exec."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in range(1, signal.NSIG):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

@@ -26,6 +26,7 @@ UNKILLABLE = "unkillable"
 WORK = "work"
 ABANDONED = b'{"abandoned": true}'
 
+_MAX_PSEUDO_FILE_BYTES = 16 * 1024
 _MAX_RECORD_BYTES = 16 * 1024 * 1024
 """A spec holds a script of up to 1 MiB, which JSON may escape to six times its size."""
 
@@ -84,6 +85,20 @@ def read_bytes(directory: str, name: str) -> bytes | None:
         return os.read(descriptor, size)
     except OSError:
         return None
+    finally:
+        os.close(descriptor)
+
+
+def read_pseudo_file(path: str) -> bytes | None:
+    """Return a small file of /proc or /sys, whose size nobody knows; None when it is gone."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return os.read(descriptor, _MAX_PSEUDO_FILE_BYTES)
+    except OSError:
+        return None  # a process that ended between the two calls
     finally:
         os.close(descriptor)
 

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agent_client.protocol import frames
-from agent_client.sub_agent import launch, records, tree
+from agent_client.sub_agent import launch, memory, records, tree
 from agent_client.sub_agent.identity import identity_of
 from agent_client.sub_agent.output import FINAL_DRAIN_BYTES, READ_BYTES, OutputFile, drain
 from agent_client.sub_agent.stop import Stop
@@ -46,6 +46,7 @@ class SubAgent:
         self._start_failure = b""
         self._stop: Stop | None = None
         self._errors: int | None = None
+        self._oom_kills: int | None = None
         self._timeout_at: float | None = None
         self._started_at = self._started_monotonic = self._duration = 0.0
 
@@ -105,6 +106,7 @@ class SubAgent:
         self._script = script.pid
         self._errors = script.errors
         self._watch(script.errors, lambda: self._hear_exec(script.errors))
+        self._oom_kills = memory.oom_kills()
         self._started_at, self._started_monotonic = time.time(), time.monotonic()
         timeout = self._spec.get("timeout_seconds")
         if timeout is not None:
@@ -235,6 +237,8 @@ class SubAgent:
             return
         code = os.waitstatus_to_exitcode(self._status or 0)
         reason = self._stop.reason if self._stop is not None else "exit"
+        if reason == "exit" and memory.was_out_of_memory(code, self._oom_kills, memory.oom_kills()):
+            reason = "out_of_memory"
         self._write_end(reason=reason, code=code)
 
     def _write_end(self, *, reason: str, detail: str = "", code: int | None = None) -> None:
