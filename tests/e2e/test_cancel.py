@@ -52,7 +52,7 @@ def test_cancel_of_a_finished_task_is_a_conflict(stack: Stack) -> None:
     task = stack.submit("true")
     stack.wait_final(task)
     answer = stack.post(f"/api/v1/tasks/{task}/cancel/")
-    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert (answer.status_code, answer.json()["code"]) == (409, "task_ended")
 
 
 def test_background_child_does_not_hold_the_end_back(stack: Stack) -> None:
