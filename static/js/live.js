@@ -46,6 +46,10 @@ function refresh(element) {
     waiting.delete(element);
     const current = element.isConnected ? element : element.id && document.getElementById(element.id);
     if (!current || current.matches("[data-live-pause], [data-live-pause] *")) return;
+    if (current.querySelector("details.menu[open]")) {
+      setTimeout(refresh, GAP_MS * 2, current); // somebody is choosing from a menu in it
+      return;
+    }
     lastRefresh.set(current, Date.now());
     current.dispatchEvent(new CustomEvent("live", { bubbles: false }));
   }, Math.max(0, left));
