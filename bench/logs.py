@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 import string
 import struct
 import threading
@@ -124,15 +125,19 @@ def _log_in(stack: Stack) -> str:
     """Log in as a browser does and return the cookie header."""
     session = requests.Session()
     address = f"{stack.url}/accounts/login/"
-    session.get(address, timeout=10)
+    field = re.search(
+        r'name="csrfmiddlewaretoken" value="([^"]+)"', session.get(address, timeout=10).text
+    )
     form = {
         "username": "admin",
         "password": PASSWORD,
-        "csrfmiddlewaretoken": session.cookies.get("csrftoken", ""),
+        "csrfmiddlewaretoken": field[1] if field else "",
     }
-    session.post(address, data=form, headers={"Referer": address}, timeout=10)
-    if not session.cookies.get("sessionid"):
-        raise RuntimeError("cannot log in as admin")
+    reply = session.post(
+        address, data=form, headers={"Referer": address}, timeout=10, allow_redirects=False
+    )
+    if reply.status_code != 302:
+        raise RuntimeError(f"cannot log in as admin: HTTP {reply.status_code}")
     return "; ".join(f"{name}={value}" for name, value in session.cookies.items())
 
 

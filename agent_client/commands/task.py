@@ -63,6 +63,8 @@ def explain(task: dict[str, Any]) -> str:
     if status == "running":
         unreachable = ", which is unreachable" if task.get("unreachable") else ""
         return f"{stand(task)}: on {task.get('agent_id') or 'a host'}{unreachable}"
+    if task.get("waiting_reason"):  # the server's own sentence knows who and which
+        return f"{status}: {task['waiting_reason']}"
     reason = str(task.get("reason") or "")
     sentence = _ENDS.get(reason, reason or "no reason is known")
     if task.get("exit_code") is not None:

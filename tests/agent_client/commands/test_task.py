@@ -49,6 +49,10 @@ def test_show_as_json_is_what_the_server_said(server, run):
             {"status": "failed", "reason": "start_failed", "reason_detail": "no pwsh"},
             "failed: it could not be started (no pwsh)",
         ),
+        (
+            {"status": "canceled", "reason": "user_cancel", "waiting_reason": "Canceled by eva."},
+            "canceled: Canceled by eva.",
+        ),
         ({"status": "failed", "reason": "of_a_newer_version"}, "failed: of_a_newer_version"),
     ],
 )
