@@ -1,0 +1,1 @@
+"""Pages of the queue: list, new task, detail, actions."""
