@@ -85,11 +85,15 @@ class LimitedRequest(WebRequest):
     def basic_error(self, status: int, status_text: bytes, body: str) -> None:
         """Answer the server's own errors in the contract's format, without internals."""
         code = {400: "invalid", 503: "unavailable"}.get(status, "internal")
-        payload = json.dumps({"code": code, "detail": status_text.decode(), "fields": {}})
-        headers = [(b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")]
+        payload = json.dumps({"code": code, "detail": status_text.decode(), "fields": {}}).encode()
+        headers = [
+            (b"Content-Type", b"application/json"),
+            (b"Content-Length", str(len(payload)).encode()),
+            (b"Cache-Control", b"no-store"),
+        ]
         if not self._response_started:
             self.handle_reply({"type": "http.response.start", "status": status, "headers": headers})
-        self.handle_reply({"type": "http.response.body", "body": payload.encode()})
+        self.handle_reply({"type": "http.response.body", "body": payload})
 
 
 class TimedChannel(HTTPChannel):

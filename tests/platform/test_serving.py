@@ -1,0 +1,146 @@
+"""The web server as a process: limits where the bytes arrive, a clean end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+PROGRAM = """
+import asyncio, sys
+sys.modules["dialer_platform.runtime"] = type(sys)("dialer_platform.runtime")
+sys.modules["dialer_platform.runtime"].ensure_started = lambda: None
+sys.modules["dialer_platform.runtime"].stop = lambda: print("stopped", flush=True)
+from dialer_platform.serving import WebServer, limits
+import signal
+limits.HEADER_SECONDS = 1.0
+
+async def application(scope, receive, send):
+    if scope["path"] == "/crash":
+        raise RuntimeError("secret")
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    body = str(size).encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+server = WebServer(application, host="127.0.0.1", port=int(sys.argv[1]),
+                   on_ready=lambda host, port: print(port, flush=True))
+signal.signal(signal.SIGTERM, lambda *args: server.stop())
+print("served" if server.run() else "no address", flush=True)
+"""
+
+
+def start(port: int = 0) -> subprocess.Popen[str]:
+    """Start a small application on the real server."""
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+    )
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """Run one server for the whole module and return its port."""
+    process = start()
+    assert process.stdout is not None
+    yield int(process.stdout.readline())
+    process.send_signal(signal.SIGTERM)
+    rest = process.communicate(timeout=20)[0]
+    assert rest.split() == ["stopped", "served"]
+
+
+def talk(port: int, *parts: bytes, seconds: float = 10.0) -> bytes:
+    """Send the parts and return everything the server says until it closes or is silent."""
+    with closing(socket.create_connection(("127.0.0.1", port), seconds)) as connection:
+        connection.settimeout(seconds)
+        for part in parts:
+            connection.sendall(part)
+        answer = b""
+        while data := connection.recv(65536):
+            answer += data
+            if is_whole(answer):
+                break
+        return answer
+
+
+def is_whole(answer: bytes) -> bool:
+    """Tell whether an answer with a length has arrived completely."""
+    head, separator, body = answer.partition(b"\r\n\r\n")
+    for line in head.lower().split(b"\r\n"):
+        if separator and line.startswith(b"content-length:"):
+            return len(body) >= int(line.split(b":")[1])
+    return False
+
+
+def head(path: str, *headers: str) -> bytes:
+    """Return the head of a POST request that asks to close the connection afterwards."""
+    lines = [f"POST {path} HTTP/1.1", "Host: x", "Connection: close", *headers]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def status(answer: bytes) -> int:
+    """Return the status of an answer."""
+    return int(answer.split(b" ", 2)[1])
+
+
+def test_body_within_the_limit_arrives_whole(port):
+    body = b"x" * 64 * 1024
+    answer = talk(port, head("/accounts/login/", f"Content-Length: {len(body)}"), body)
+    assert status(answer) == 200
+    assert answer.endswith(str(len(body)).encode())
+
+
+def test_body_over_the_limit_is_413_before_it_is_sent(port):
+    answer = talk(port, head("/accounts/login/", "Content-Length: 65537"))
+    error = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert status(answer) == 413
+    assert (error["code"], error["fields"]) == ("too_large", {})
+
+
+def test_chunked_body_over_the_limit_is_413_while_it_is_sent(port):
+    chunk = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
+    answer = talk(port, head("/accounts/login/", "Transfer-Encoding: chunked"), chunk * 5)
+    assert status(answer) == 413
+
+
+def test_sender_of_a_large_body_still_reads_the_refusal(port):
+    body = b"x" * (2 * 1024 * 1024)
+    answer = talk(port, head("/", f"Content-Length: {len(body)}"), body)
+    assert status(answer) == 413
+
+
+def test_no_continue_is_promised_to_a_body_over_the_limit(port):
+    answer = talk(port, head("/", "Content-Length: 99999999", "Expect: 100-continue"))
+    assert status(answer) == 413
+
+
+def test_dripping_header_is_cut(port):
+    with pytest.raises(ConnectionResetError):
+        talk(port, b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+
+
+def test_crash_of_the_application_shows_no_internals(port):
+    answer = talk(port, head("/crash", "Content-Length: 0"))
+    assert status(answer) == 500
+    assert b"secret" not in answer
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "internal"
+
+
+def test_server_says_when_the_address_is_taken(port):
+    process = start(port)
+    assert process.communicate(timeout=20)[0].split() == ["stopped", "no", "address"]
