@@ -24,7 +24,7 @@ from agent_client.protocol.messages import (
     Rejected,
     Welcome,
 )
-from agents import connections, consumers, delivery, hot, inbox
+from agents import connections, consumers, conversation, delivery, hot, inbox
 from agents.consumers import AgentConsumer
 from agents.models import Agent
 from agents.services import presence
@@ -213,7 +213,7 @@ async def test_beats_are_acked_within_20_ms_while_the_database_hangs(host, greet
 
 
 async def test_host_is_told_to_wait_when_its_window_is_full(host, greeting, monkeypatch):
-    monkeypatch.setattr(consumers, "MAX_UNCONFIRMED", 1)
+    monkeypatch.setattr(conversation, "MAX_UNCONFIRMED", 1)
     release = threading.Event()
     greeting.register(Accepted, lambda batch: release.wait(30))
     await host.greet()
@@ -226,7 +226,7 @@ async def test_host_is_told_to_wait_when_its_window_is_full(host, greeting, monk
 
 
 async def test_log_bytes_beyond_the_window_are_refused(host, greeting, monkeypatch):
-    monkeypatch.setattr(consumers, "MAX_UNSTORED_BYTES", 1)
+    monkeypatch.setattr(conversation, "MAX_UNSTORED_BYTES", 1)
     await host.greet()
     await host.socket.send_to(bytes_data=codec.encode_chunk(chunk()))
     assert (await host.hear(Rejected)).code == "slow_down"
