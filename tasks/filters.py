@@ -21,7 +21,7 @@ class CommaOrRepeatWidget(forms.SelectMultiple):
         return [part for value in listed for part in str(value).split(",") if part]
 
 
-class TaskFilter(django_filters.FilterSet):
+class TaskFilter(django_filters.FilterSet):  # type: ignore[misc]  # it has no types
     """`status` (several), name, template_type, script, agent_id, priority, created_*."""
 
     status = django_filters.MultipleChoiceFilter(

@@ -36,9 +36,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     description="The same key with the same body gives the same task; another body is a 409.",
 )
 LOG_PARAMETERS = [
-    OpenApiParameter(
-        "offset", int, description="First byte, in the stream's own offsets if named"
-    ),
+    OpenApiParameter("offset", int, description="First byte, in the stream's own offsets if named"),
     OpenApiParameter("limit", int, description="At most so many bytes: 1 MiB, 8 MiB at most"),
     OpenApiParameter("stream", str, enum=["stdout", "stderr"]),
     OpenApiParameter("tail", int, description="The last bytes instead"),
