@@ -10,8 +10,10 @@ from tests.e2e.stack import Stack
 # The first thing the script does is to tell the time, without starting a process.
 TELL_TIME = "#!/bin/bash\necho $EPOCHREALTIME\n"
 _WARM_UP = 3
-_PAUSE_SECONDS = 0.1
-"""Between two submissions, so that each meets an idle agent."""
+_SLEEP_SECONDS = 0.3
+_QUIET_SECONDS = 0.2
+"""Before anybody asks for the task's state, and so also before the next submission: the
+server and the agent are idle but for the one task."""
 
 
 def submit_to_start(stack: Stack, *, name: str, n: int, floor: float, goal: float | None) -> Row:
@@ -20,10 +22,10 @@ def submit_to_start(stack: Stack, *, name: str, n: int, floor: float, goal: floa
     for number in range(_WARM_UP + n):
         before = time.time()
         task_id = stack.submit(TELL_TIME)
+        time.sleep(_QUIET_SECONDS)
         stack.wait_final(task_id)
         if number >= _WARM_UP:
             values.append((_told(stack, task_id) - before) * 1000)
-        time.sleep(_PAUSE_SECONDS)
     return row_of(name, "ms", values, floor=floor, goal=goal)
 
 
@@ -31,8 +33,9 @@ def dependency_hop(stack: Stack, n: int) -> Row:
     """Let a task wait for another; from the last instruction of one to the first of the other."""
     values = []
     for _ in range(n):
-        first = stack.submit("#!/bin/bash\nsleep 0.3\necho $EPOCHREALTIME\n")
+        first = stack.submit(f"#!/bin/bash\nsleep {_SLEEP_SECONDS}\necho $EPOCHREALTIME\n")
         second = stack.submit(TELL_TIME, depends_on=[first])
+        time.sleep(_SLEEP_SECONDS + _QUIET_SECONDS)
         stack.wait_final(second)
         values.append((_told(stack, second) - _told(stack, first)) * 1000)
     return row_of("dependency hop", "ms", values, floor=100, goal=20)
