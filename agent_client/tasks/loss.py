@@ -14,24 +14,41 @@ from collections.abc import Mapping
 
 from agent_client.protocol.messages import TaskSpec
 from agent_client.sub_agent import tree
-from agent_client.sub_agent.identity import ProcessIdentity, boot_id
+from agent_client.sub_agent.identity import ProcessIdentity, boot_id, read_stat
 from agent_client.sub_agent.launch import environment_marker
 from agent_client.sub_agent.output import FINAL_DRAIN_BYTES, OutputFile, drain
 from agent_client.tasks.taskdir import ExitRecord, RunRecord, TaskDirectory
 
 
-def kill_round(directory: TaskDirectory, script: ProcessIdentity | None) -> bool:
-    """Kill every process of the task that can be found; True when there was none left."""
-    left = tree.marked(environment_marker(directory.name))
-    if script is not None and script.is_alive():
-        left.update(tree.descendants([script.pid], include_roots=True))
-    left.pop(os.getpid(), None)
-    tree.kill_all(left)
-    for pid in left:
-        # They may have become our children, as subreaper; others are reaped by whoever has them.
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
-    return not left
+class LostTree:
+    """The processes of one task without sub-agent, killed round by round."""
+
+    def __init__(self, directory: TaskDirectory, script: ProcessIdentity | None) -> None:
+        self._marker = environment_marker(directory.name)
+        self._script = script
+        self._met: set[int] = set()
+        stat = read_stat(script.pid) if script is not None else None
+        if script is not None and stat is not None and stat.start_time == script.start_time:
+            self._met.add(script.pid)
+
+    def kill_round(self) -> bool:
+        """Kill every process of the task that can be found; True when there was none left."""
+        left = tree.marked(self._marker)
+        if self._script is not None and self._script.is_alive():
+            left.update(tree.descendants([self._script.pid], include_roots=True))
+        left.pop(os.getpid(), None)
+        tree.kill_all(left)
+        self._met.update(left)
+        self._reap()
+        return not left
+
+    def _reap(self) -> None:
+        """Collect those that became our own children, as subreaper, each by its pid."""
+        for pid in tuple(self._met):
+            with contextlib.suppress(ChildProcessError):
+                if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                    continue
+            self._met.discard(pid)
 
 
 def save_output(

@@ -84,6 +84,7 @@ class Supervisor:
         self._starter = Starter(hints=self._hints.write_end, logger=logger)
         self._background: set[asyncio.Task[None]] = set()
         self._healer: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def start(self) -> None:
         """Bring up the zygote, then take over everything found on disk."""
@@ -169,6 +170,9 @@ class Supervisor:
 
     async def close(self) -> None:
         """Let go of everything; tasks go on and are adopted by the next start."""
+        if self._closed:
+            return
+        self._closed = True
         if self._healer is not None:
             self._healer.cancel()
         for job in tuple(self._background):
@@ -283,7 +287,8 @@ class Supervisor:
         """Kill what a dead sub-agent left behind and write the end for it."""
         self._logger.warning("task %s lost its supervisor", task.directory.name)
         hopeless_at = time.monotonic() + UNKILLABLE_SECONDS
-        while not await asyncio.to_thread(loss.kill_round, task.directory, task.identity):
+        left_behind = loss.LostTree(task.directory, task.identity)
+        while not await asyncio.to_thread(left_behind.kill_round):
             if time.monotonic() >= hopeless_at and not task.unkillable:
                 task.unkillable = True
                 self._on_change(task)

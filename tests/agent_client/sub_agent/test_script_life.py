@@ -116,7 +116,7 @@ def test_only_standard_descriptors_are_open_and_stdin_is_empty(start_task):
 
 
 def test_signals_umask_and_session_are_those_of_a_login(start_task):
-    task = start_task("grep SigIgn /proc/$$/status; umask; ps -o sid= -p $$; echo $$")
+    task = start_task("grep SigIgn /proc/self/status; umask; ps -o sid= -p $$; echo $$")
     task.end()
     _, ignored, umask, session, pid = task.log().split()
     assert int(ignored, 16) == 0

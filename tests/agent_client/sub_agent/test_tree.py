@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 
 from agent_client.sub_agent import tree
 from agent_client.sub_agent.identity import identity_of, read_stat
@@ -55,9 +56,18 @@ def test_marked_processes_are_found_by_their_whole_variable(mark):
 
 
 def test_dead_child_is_seen_but_not_reaped():
-    process = subprocess.Popen(["sh", "-c", "exit 7"])
-    until(lambda: tree.dead_child() == process.pid)
-    assert process.wait() == 7
+    code = """
+import subprocess
+from agent_client.sub_agent import tree
+from tests.agent_client.sub_agent.processes import until
+assert tree.dead_child() is None
+process = subprocess.Popen(["sh", "-c", "exit 7"])
+until(lambda: tree.dead_child() == process.pid)
+assert process.wait() == 7
+assert tree.dead_child() is None
+"""
+    # In a process of its own, because this one may have children of other tests.
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_group_of_nobody_is_no_error():

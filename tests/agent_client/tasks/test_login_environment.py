@@ -1,0 +1,82 @@
+"""The login environment is asked for once and never fails."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import pytest
+
+from agent_client.tasks import login_environment
+from agent_client.tasks.login_environment import base_environment, joined_path, parse
+
+LOGGER = logging.getLogger("test")
+
+
+@pytest.fixture
+def shell(tmp_path, monkeypatch):
+    """Make a program the user's login shell."""
+
+    def use(text: str) -> None:
+        program = tmp_path / "shell"
+        program.write_text(text)
+        program.chmod(0o755)
+        base = {"SHELL": str(program), "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+        monkeypatch.setattr(login_environment, "base_environment", lambda _: dict(base))
+
+    return use
+
+
+def test_variables_of_the_login_shell_are_read(shell):
+    shell('#!/bin/sh\necho "welcome"\nCONDA=yes MULTI="a\nb" exec /bin/sh -c "$2"\n')
+    found = login_environment.read_login_environment(logger=LOGGER)
+    assert (found["CONDA"], found["MULTI"]) == ("yes", "a\nb")
+
+
+def test_plain_login_shell_is_asked_when_an_interactive_one_fails(shell):
+    shell('#!/bin/sh\n[ "$1" = -lic ] && exit 1\nPLAIN=yes exec /bin/sh -c "$2"\n')
+    assert login_environment.read_login_environment(logger=LOGGER)["PLAIN"] == "yes"
+
+
+@pytest.mark.parametrize("text", ["#!/bin/sh\nexit 3\n", "#!/bin/sh\nexit 0\n", "no program"])
+def test_minimum_is_used_when_the_shell_is_broken(shell, text):
+    shell(text)
+    found = login_environment.read_login_environment(logger=LOGGER)
+    assert found["PATH"] == "/usr/bin:/bin"
+
+
+def test_minimum_is_used_when_the_shell_hangs(shell):
+    shell("#!/bin/sh\nsleep 60\n")
+    began = time.monotonic()
+    found = login_environment.read_login_environment(logger=LOGGER, timeout_seconds=0.2)
+    assert "HOME" in found
+    assert time.monotonic() - began < 5
+
+
+def test_credentials_of_the_agent_never_pass(monkeypatch):
+    monkeypatch.setenv("AGENT_TOKEN", "dpa_x")
+    monkeypatch.setenv("DIALER_TOKEN", "dpu_x")
+    monkeypatch.setenv("MY_SECRET", "s")
+    found = login_environment.read_login_environment(logger=LOGGER)
+    assert not {"AGENT_TOKEN", "DIALER_TOKEN", "MY_SECRET"} & set(found)
+    assert found["HOME"]
+
+
+def test_agents_variables_are_withheld_when_a_start_up_file_sets_them():
+    listing = b"noise" + login_environment._MARK + b"A=1\0AGENT_X=2\0DIALER_Y=3\0SHLVL=4\0B=x=y\0"
+    assert parse(listing) == {"A": "1", "B": "x=y"}
+
+
+def test_answer_without_mark_is_none():
+    assert parse(b"A=1\0") is None
+
+
+def test_base_names_the_user():
+    base = base_environment({"PATH": "/opt/bin", "LANG": "C.UTF-8", "SECRET": "s"})
+    assert base["PATH"] == "/opt/bin"
+    assert base["LANG"] == "C.UTF-8"
+    assert "SECRET" not in base
+
+
+def test_agents_programs_come_last_on_the_path():
+    assert joined_path("/usr/bin:/bin", "/venv/bin:/bin::") == "/usr/bin:/bin:/venv/bin"
