@@ -1,6 +1,7 @@
 """App configuration: Reusable script templates."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class TemplatesConfig(AppConfig):
@@ -8,4 +9,4 @@ class TemplatesConfig(AppConfig):
 
     name = "templates_app"
     label = "templates_app"
-    verbose_name = "Templates"
+    verbose_name = _("Templates")

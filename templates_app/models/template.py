@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from templates_app.querysets import TemplateQuerySet
+
 
 class ScriptType(models.TextChoices):
     """Languages a script may be written in."""
@@ -29,6 +31,8 @@ class Template(models.Model):
     created_by = models.ForeignKey(
         "accounts.User", models.SET_NULL, null=True, blank=True, related_name="+"
     )
+
+    objects = TemplateQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("template")

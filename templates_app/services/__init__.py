@@ -1,0 +1,1 @@
+"""All writes to templates: one verb, one transaction, audited."""

@@ -1,0 +1,1 @@
+"""Pages of templates: list, new, edit, delete."""
