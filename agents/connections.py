@@ -36,6 +36,7 @@ class Connection:
         self.instance_id = instance_id
         self.close_code = 0
         self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
         self._outbound: deque[ServerMessage] = deque()
         self._guard = threading.Lock()
         self._wake = asyncio.Event()
@@ -81,6 +82,9 @@ class Connection:
 
     def _ring(self) -> None:
         """Wake the consumer on its loop; a loop that is closed has no consumer."""
+        if threading.get_ident() == self._loop_thread:
+            self._wake.set()  # saves the loop's wake-up pipe, which every beat would pay
+            return
         try:
             self._loop.call_soon_threadsafe(self._wake.set)
         except RuntimeError:

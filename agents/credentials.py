@@ -17,13 +17,12 @@ from agents.models import Agent
 from agents.principal import AgentPrincipal
 from dialer_platform.accounts import secrets
 from dialer_platform.errors import Unauthenticated
-from dialer_platform.storage import write_transaction
 from dialer_platform.storage.installation import installation_id
 
 CACHE_SECONDS = 60.0
 UNKNOWN_SECONDS = 5.0
 MAX_CACHED = 50_000
-TOUCHED_FIELDS = ("id", "tenant_id", "epoch", "token_sha256", "token_used", "revoked_at")
+TOUCHED_FIELDS = ("id", "tenant_id", "epoch", "token_sha256", "revoked_at")
 
 Verdict = AgentPrincipal | str
 """A principal, or the code of the refusal."""
@@ -55,8 +54,6 @@ def look_up(token: str) -> Verdict:
         return "invalid_token"
     if agent.revoked_at:
         return "revoked_token"
-    if not agent.token_used:
-        _note_first_use(agent)
     installation_id()  # read once, here: the event loop must not ask the database later
     return AgentPrincipal(agent.id, agent.tenant_id, agent.epoch)
 
@@ -108,9 +105,3 @@ def _keep(key: bytes, verdict: Verdict, started: float) -> None:
         _cache.move_to_end(key)
         while len(_cache) > MAX_CACHED:
             _cache.popitem(last=False)
-
-
-def _note_first_use(agent: Agent) -> None:
-    """Record that the credential arrived at its host: registering again makes no new one."""
-    with write_transaction():
-        Agent.objects.filter(id=agent.id, token_used=False).update(token_used=True)

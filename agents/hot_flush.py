@@ -6,7 +6,6 @@ is written with the database's time minus its age, and never over a newer one (R
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -14,9 +13,10 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 from django.db import DatabaseError, connection
 
-from agents import database_clock, events, history, hot, revocations
+from agents import database_clock, events, history, hot, pace, revocations
 from agents.hot import HotAgent
 from agents.live_figures import gpu_json, resources_json, thread_pool_json
 from dialer_platform.storage import write_transaction
@@ -24,6 +24,7 @@ from dialer_platform.storage import write_transaction
 log = logging.getLogger("dialer.agents.flush")
 
 FLUSH_SECONDS = 2.0
+MAX_FLUSH_SECONDS = 5.0
 FORGET_SECONDS = 24 * 3600.0
 STATEMENT = """
     UPDATE agents_agent
@@ -45,8 +46,7 @@ def flush() -> int:
         return 0
     try:
         with write_transaction(), connection.cursor() as cursor:
-            now = database_clock.now()
-            cursor.executemany(STATEMENT, [_row(one, now) for one in changed])
+            cursor.executemany(STATEMENT, _rows(changed))
             capacities = [_capacity_row(one) for one in changed if one.capacity]
             if capacities:
                 cursor.executemany(CAPACITY_STATEMENT, capacities)
@@ -55,6 +55,11 @@ def flush() -> int:
         raise
     _tell_pages(changed)
     return len(changed)
+
+
+def flush_seconds() -> float:
+    """Return the pause between flushes: with a large fleet each host is written once a beat."""
+    return min(MAX_FLUSH_SECONDS, max(FLUSH_SECONDS, pace.heartbeat_interval()))
 
 
 class Flusher:
@@ -82,7 +87,7 @@ class Flusher:
     def _work(self) -> None:
         """Flush until told to stop, and once more then."""
         try:
-            while not self._stopping.wait(FLUSH_SECONDS):
+            while not self._stopping.wait(flush_seconds()):
                 self._round()
             self._round()
         finally:
@@ -109,19 +114,31 @@ start = _flusher.start
 stop = _flusher.stop
 
 
-def _row(one: HotAgent, now: Any) -> tuple[Any, ...]:
-    """Return the parameters of STATEMENT for one host."""
+def _rows(changed: list[HotAgent]) -> list[tuple[Any, ...]]:
+    """Return the parameters of STATEMENT for the hosts."""
+    now, tick = database_clock.now(), time.monotonic()
     adapt = connection.ops.adapt_datetimefield_value
-    beat_time = adapt(now - timedelta(seconds=max(0.0, time.monotonic() - one.beat_at)))
+    times: dict[float, Any] = {}  # beats of the same tenth of a second share one conversion
+    rows = []
+    for one in changed:
+        age_seconds = max(0.0, round(tick - one.beat_at, 1))
+        if age_seconds not in times:
+            times[age_seconds] = adapt(now - timedelta(seconds=age_seconds))
+        rows.append(_row(one, times[age_seconds]))
+    return rows
+
+
+def _row(one: HotAgent, beat_time: Any) -> tuple[Any, ...]:
+    """Return the parameters of STATEMENT for one host."""
     resources = one.resources
     return (
         beat_time,
         beat_time,
         resources.cpu_usage if resources else 0.0,
         resources.memory_usage if resources else 0.0,
-        json.dumps(resources_json(resources)),
-        json.dumps([gpu_json(gpu) for gpu in one.gpus or ()]),
-        json.dumps(thread_pool_json(one.thread_pool)),
+        _json(resources_json(resources)),
+        _json([gpu_json(gpu) for gpu in one.gpus or ()]),
+        _json(thread_pool_json(one.thread_pool)),
         one.agent_id,
         beat_time,
     )
@@ -132,7 +149,12 @@ def _capacity_row(one: HotAgent) -> tuple[Any, ...]:
     capacity = one.capacity
     assert capacity is not None  # noqa: S101 - the caller filters
     figures = (max(0, capacity.cpu_cores), max(0, capacity.memory_bytes), max(0, capacity.slots))
-    return (*figures, json.dumps(list(capacity.script_types)), one.agent_id, *figures)
+    return (*figures, _json(list(capacity.script_types)), one.agent_id, *figures)
+
+
+def _json(value: Any) -> str:
+    """Return a value as JSON text; a fifth of the time of the standard library's."""
+    return msgspec.json.encode(value).decode()
 
 
 def _tell_pages(changed: list[HotAgent]) -> None:

@@ -39,6 +39,7 @@ def greet(batch: Sequence[Incoming]) -> None:
         Agent.objects.filter(id=row.id, revoked_at=None).update(
             **_facts_of(message, row),
             epoch=row.epoch,
+            token_used=True,
             status=AgentStatus.ONLINE,
             last_heartbeat_time=now,
             online_since=row.online_since or now,
@@ -55,8 +56,9 @@ def show_online(beats: Sequence[Beat]) -> None:
     if not found:
         return
     now = database_clock.now()
+    # A host that never spoke is offline: its first beat is the first use of its credential.
     Agent.objects.filter(id__in=[agent_id for _, agent_id in found]).update(
-        status=AgentStatus.ONLINE, online_since=now, last_heartbeat_time=now
+        status=AgentStatus.ONLINE, online_since=now, last_heartbeat_time=now, token_used=True
     )
     _announce(found)
 

@@ -27,11 +27,6 @@ async def test_token_names_its_agent_and_tenant(enrolled):
     assert (principal.agent_id, principal.tenant_id) == (enrolled[0].id, "default")
 
 
-async def test_first_use_is_recorded(enrolled):
-    await credentials.authenticate(enrolled[1])
-    assert (await Agent.objects.aget()).token_used
-
-
 @pytest.mark.parametrize("token", ["", "x", "dpa_a_b_c", "dpu_x", "\udcff", "x" * 100_000])
 async def test_nonsense_is_refused(tenant, token):
     assert await code_of(token) == "invalid_token"

@@ -10,10 +10,13 @@ from django.db import connections
 from django.utils import timezone
 
 from agents import credentials
+from agents.inbox import AgentPrincipal, Beat, Reply
 from agents.models import Agent, EnrolmentToken
+from agents.services import presence
 from agents.services.enrolment import create_enrolment_token, register
 from dialer_platform.accounts.models import AuditEvent
 from dialer_platform.errors import Invalid, Unauthenticated
+from tests.agents import wire
 from tests.agents.asgi_client import call
 
 PATH = "/api/v1/agents/register/"
@@ -100,7 +103,9 @@ def test_asking_again_before_the_first_use_gives_the_same_host(token):
 
 @pytest.mark.django_db
 def test_asking_again_after_the_first_use_is_refused(token):
-    credentials.look_up(join(token).agent_token)
+    agent = join(token).agent
+    speaker = AgentPrincipal(agent.id, agent.tenant_id)
+    presence.show_online([Beat(speaker, wire.beat(agent.id), None, Reply())])
     with pytest.raises(Unauthenticated):
         join(token)
 

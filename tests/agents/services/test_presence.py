@@ -74,7 +74,7 @@ def test_hello_fills_the_row(registry, speaker):
     row = Agent.objects.get()
     assert (row.cpu_cores, row.slots, row.script_types) == (8, 3, ["shell"])
     assert (row.system, row.labels, row.boot_id) == ({"os": "Linux"}, {"gpu": "a100"}, "b-1")
-    assert (row.status, row.online_since is not None) == ("online", True)
+    assert (row.status, row.online_since is not None, row.token_used) == ("online", True, True)
 
 
 def test_hostile_facts_are_bounded(registry, speaker):
