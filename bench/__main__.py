@@ -72,7 +72,7 @@ def _measure(
             )
         ],
         "hop": lambda: [starting.dependency_hop(stack, n=20 // part)],
-        "throughput": lambda: [throughput.no_op_tasks(stack, n=500 // part)],
+        "throughput": lambda: throughput.no_op_tasks(stack, agent, n=500 // part),
         "log": lambda: logs.large_log(stack, agent, megabytes=100 // part),
         "echo": lambda: [logs.echo_to_browser(stack, n=100 // part)],
         "polling": lambda: _polling(stack, n=20 // part),
