@@ -28,6 +28,7 @@ class StartedTask(NamedTuple):
     tenant_id: str
     task_id: int
     name: str
+    cpu_cores: int = 0
 
 
 def sub_agent_id(agent_id: str, task_id: int) -> str:
@@ -50,6 +51,7 @@ def open_sub_agents(started: Sequence[StartedTask]) -> None:
             last_heartbeat_time=now,
             main_agent_id=one.agent_id,
             task_id=one.task_id,
+            cpu_cores=one.cpu_cores,
         )
         for one in started
     ]
@@ -58,7 +60,7 @@ def open_sub_agents(started: Sequence[StartedTask]) -> None:
             rows,
             update_conflicts=True,
             unique_fields=["id"],
-            update_fields=["status", "online_since", "last_heartbeat_time", "name"],
+            update_fields=["status", "online_since", "last_heartbeat_time", "name", "cpu_cores"],
         )
         _announce((one.tenant_id, one.agent_id) for one in started)
 

@@ -95,7 +95,12 @@ def start(batch: Sequence[Incoming]) -> None:
     move_all(list(moves.values()))
     running = [one.task for one in moves.values()]
     if running:
-        open_sub_agents([StartedTask(t.agent_id or "", t.tenant_id, t.pk, t.name) for t in running])
+        open_sub_agents(
+            [
+                StartedTask(task.agent_id or "", task.tenant_id, task.pk, task.name, task.cpu_cores)
+                for task in running
+            ]
+        )
 
 
 def flag(batch: Sequence[Incoming]) -> None:
