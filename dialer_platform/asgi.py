@@ -7,19 +7,38 @@ Django (0.34 ms against 2.8 ms a beat). Background services start with the first
 from __future__ import annotations
 
 import os
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
-from django.core.asgi import get_asgi_application
+import django
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIHandler
+from django.http import HttpRequest, HttpResponseBase
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dialer_platform.settings")
-pages = get_asgi_application()  # Sets Django up: models can be imported only below this line.
+django.setup(set_prefix=False)  # Models can be imported only below this line.
 
+from agents import endpoints  # noqa: E402
 from dialer_platform import runtime  # noqa: E402
 from dialer_platform.routing import websocket_application  # noqa: E402
 
-endpoints = import_module("agents.endpoints") if find_spec("agents.endpoints") else None
+
+class PagesHandler(ASGIHandler):
+    """Runs middleware and view in one hop to a thread.
+
+    All of them are synchronous; the library's own handler changes between loop and thread
+    several times a request, which doubles the cost of a small page (1.1 ms against 2.4 ms).
+    """
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        """Build the synchronous chain."""
+        super().load_middleware(is_async=False)
+
+    async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer in the request's own thread."""
+        return await sync_to_async(self.get_response, thread_sensitive=True)(request)
+
+
+pages = PagesHandler()
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -30,5 +49,5 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         return
     if scope["type"] != "http":
         raise ValueError(f"this server does not speak {scope['type']}")
-    handler = endpoints.route(scope) if endpoints else None
+    handler = endpoints.route(scope)
     await (handler or pages)(scope, receive, send)

@@ -8,6 +8,7 @@ Never touches the tasks: they belong to their own supervisors and go on.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -26,6 +27,7 @@ HEALTHY_AFTER_SECONDS = 30.0
 STOP_SECONDS = 10.0
 TOKEN_FILE = "enrol_token"  # noqa: S105 - a file name
 OUTPUT_FILE = "console.log"
+IDENTITY_FILE = "identity.json"
 LIVENESS_VARIABLE = "AGENT_LIVENESS_FD"
 
 
@@ -90,7 +92,7 @@ class LocalAgent:
     def _run_once(self) -> int | None:
         """Start the agent and wait for its end; returns its exit code."""
         environment = {**self._environment, LIVENESS_VARIABLE: str(self._liveness_read)}
-        if self._new_token and not (self._state_dir / "identity.json").exists():
+        if self._new_token and not (self._state_dir / IDENTITY_FILE).exists():
             environment["AGENT_ENROLL_TOKEN_FILE"] = str(self._write_token(self._new_token()))
         with self._guard:
             if self._stopping.is_set():
@@ -123,6 +125,25 @@ class LocalAgent:
     def _forget_token(self) -> None:
         """Remove the token's file; the token itself is used or expires within the hour."""
         (self._state_dir / TOKEN_FILE).unlink(missing_ok=True)
+
+
+def set_identity_aside(state_dir: Path, *, is_known: Callable[[str], bool]) -> bool:
+    """Make room for a new enrolment when this server never heard of the agent; True if so.
+
+    That happens when the database was replaced. A revoked agent is known, and stays out.
+    """
+    path = state_dir / IDENTITY_FILE
+    try:
+        agent_id = str(json.loads(path.read_text(encoding="utf-8")).get("agent_id") or "")
+    except FileNotFoundError:
+        return False
+    except (ValueError, AttributeError):
+        agent_id = "unreadable"
+    if not agent_id or is_known(agent_id):
+        return False
+    path.replace(path.with_suffix(".unknown"))
+    logger.warning("local agent will enrol anew", extra={"data": {"former_id": agent_id}})
+    return True
 
 
 def agent_command(*, url: str, name: str, state_dir: Path) -> list[str]:

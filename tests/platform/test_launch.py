@@ -171,3 +171,24 @@ def test_unknown_address_is_reported():
 )
 def test_printed_address_opens_in_a_browser(host, url):
     assert address.url_of(host, 8000) == url
+
+
+@pytest.mark.parametrize(
+    ("content", "is_moved"),
+    [
+        ('{"agent_id": "a-known"}', False),
+        ('{"agent_id": "a-other"}', True),
+        ('{"instance_id": "x"}', False),
+        ("not json", True),
+        ("[]", True),
+    ],
+)
+def test_identity_is_set_aside_when_the_server_does_not_know_it(tmp_path, content, is_moved):
+    path = tmp_path / "identity.json"
+    path.write_text(content)
+    moved = local_agent.set_identity_aside(tmp_path, is_known=lambda id: id == "a-known")
+    assert (moved, path.exists()) == (is_moved, not is_moved)
+
+
+def test_no_identity_is_a_normal_start(tmp_path):
+    assert not local_agent.set_identity_aside(tmp_path, is_known=lambda id: False)

@@ -7,22 +7,25 @@ import signal
 import socket
 import threading
 from argparse import ArgumentParser
-from importlib import import_module
-from importlib.util import find_spec
 from types import FrameType
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
 
+from agents.models import Agent
+from agents.services.enrolment import create_enrolment_token
 from dialer_platform.accounts.models import Tenant
 from dialer_platform.accounts.models.tenant import DEFAULT_TENANT_ID
 from dialer_platform.accounts.services import users
 from dialer_platform.launch import address, data_dir
-from dialer_platform.launch.local_agent import LocalAgent, agent_command
+from dialer_platform.launch.local_agent import LocalAgent, agent_command, set_identity_aside
+from templates_app.services.starters import load_starter_templates
 
 LOCAL_AGENT_SLOTS = 8
+AGENT_STATE_DIR = settings.DIALER_DATA_DIR / "agent"
 
 
 class Command(BaseCommand):
@@ -83,8 +86,10 @@ class Command(BaseCommand):
         call_command("migrate", interactive=False, verbosity=0)
         self.create_administrator()
         tenant = Tenant.objects.get(id=DEFAULT_TENANT_ID)
-        if find_spec("templates_app.services.starters"):
-            import_module("templates_app.services.starters").load_starter_templates(tenant)
+        load_starter_templates(tenant)
+        set_identity_aside(
+            AGENT_STATE_DIR, is_known=lambda id: Agent.objects.filter(id=id).exists()
+        )
 
     def create_administrator(self) -> None:
         """Create the first administrator and print the password once, if we made it."""
@@ -122,15 +127,14 @@ class Command(BaseCommand):
 
 def local_agent(url: str) -> LocalAgent:
     """Return the agent of this machine, named after it, with its state in the data directory."""
-    state_dir = settings.DIALER_DATA_DIR / "agent"
     environment = {
         "AGENT_TASK_MAX_CONCURRENT_TASKS": str(LOCAL_AGENT_SLOTS),
         "AGENT_LOGGING_LOG_DIR": str(settings.SYSTEM_LOG_DIR),
         **{name: value for name, value in os.environ.items() if is_for_agent(name)},
     }
     return LocalAgent(
-        command=agent_command(url=url, name=socket.gethostname(), state_dir=state_dir),
-        state_dir=state_dir,
+        command=agent_command(url=url, name=socket.gethostname(), state_dir=AGENT_STATE_DIR),
+        state_dir=AGENT_STATE_DIR,
         environment=environment,
         working_dir=settings.BASE_DIR,
         new_token=enrolment_token,
@@ -144,7 +148,8 @@ def is_for_agent(name: str) -> bool:
 
 def enrolment_token() -> str:
     """Return a fresh token for one host of the default tenant."""
-    from agents.services.enrolment import create_enrolment_token
-
-    tenant = Tenant.objects.get(id=DEFAULT_TENANT_ID)
-    return create_enrolment_token(actor=users.COMMAND_LINE, tenant=tenant)[1]
+    try:
+        tenant = Tenant.objects.get(id=DEFAULT_TENANT_ID)
+        return create_enrolment_token(actor=users.COMMAND_LINE, tenant=tenant)[1]
+    finally:
+        connection.close()  # The thread that keeps the agent alive needs none between starts.
