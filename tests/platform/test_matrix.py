@@ -1,0 +1,133 @@
+"""Who may call what: every REST action by every role, on an own and on a foreign object.
+
+Only the decision is looked at: 401, 403 and 404 refuse, everything else let the caller in.
+"""
+
+from __future__ import annotations
+
+import re
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from agents.models import Agent
+from dialer_platform.accounts.choices import Role
+from dialer_platform.accounts.permissions import ACTIONS, RANKS
+from dialer_platform.accounts.services import tokens
+from tasks.models import Task
+from templates_app.models import Template
+from tests.platform.test_doors import ROUTES
+
+REFUSED = {401, 403, 404}
+
+
+def rest_actions() -> list[tuple[str, str, str, str]]:
+    """Return (kind, path with {pk}, method, permission) of every view set's action."""
+    found = []
+    for path, entry in ROUTES:
+        view = getattr(entry.callback, "cls", None)
+        if not path.startswith("/api/v1/") or not hasattr(view, "actions"):
+            continue
+        kind = path.split("/")[3]
+        place = path.replace(f"/{kind}/1/", f"/{kind}/{{pk}}/")
+        for method, action in entry.callback.actions.items():
+            if action in view.actions and method != "head":
+                found.append((kind, place, method, view.actions[action]))
+    return sorted(set(found))
+
+
+CASES = rest_actions()
+OBJECT_CASES = [case for case in CASES if "{pk}" in case[1]]
+LIST_CASES = [case for case in CASES if "{pk}" not in case[1]]
+
+
+def name(case: tuple[str, str, str, str]) -> str:
+    """Return a readable id of a case."""
+    return f"{case[2]} {case[1]}"
+
+
+def test_the_walk_finds_every_kind_of_object():
+    assert {case[0] for case in OBJECT_CASES} == {"tasks", "agents", "templates", "tokens"}
+    assert {case[3] for case in CASES} <= set(ACTIONS)
+
+
+def make(kind: str, tenant, user):
+    """Make one object of a kind and return its key."""
+    if kind == "tasks":
+        return Task.objects.create(
+            tenant=tenant, name="t", template_type="x", script_content="true"
+        ).pk
+    if kind == "agents":
+        return Agent.objects.create(tenant=tenant, name="a").pk
+    if kind == "templates":
+        return Template.objects.create(tenant=tenant, name=uuid4().hex, script_content="true").pk
+    return tokens.create_token(user=user, tenant=tenant, by="test")[0].pk
+
+
+def call(user, case, key="") -> int:
+    """Return the status of the call; a broken body is fine, the door comes first."""
+    client = APIClient()
+    if user is not None:
+        client.force_login(user)
+    return getattr(client, case[2])(case[1].format(pk=key), {}, format="json").status_code
+
+
+@pytest.fixture
+def people(admin_user, operator_user, viewer_user):
+    """Return one person per role."""
+    return {Role.ADMIN: admin_user, Role.OPERATOR: operator_user, Role.VIEWER: viewer_user}
+
+
+@pytest.mark.parametrize("case", OBJECT_CASES, ids=name)
+def test_object_is_reached_by_the_roles_of_the_table(case, people, tenant):
+    for role, user in people.items():
+        status = call(user, case, make(case[0], tenant, user))
+        allowed = RANKS[role] >= RANKS[ACTIONS[case[3]]]
+        assert (status not in REFUSED) == allowed, (role, status)
+
+
+@pytest.mark.parametrize("case", OBJECT_CASES, ids=name)
+def test_foreign_object_looks_missing_to_everybody(case, people, stranger, other_tenant):
+    key = make(case[0], other_tenant, stranger)
+    for role, user in people.items():
+        allowed = RANKS[role] >= RANKS[ACTIONS[case[3]]]
+        assert call(user, case, key) == (404 if allowed else 403), role
+
+
+@pytest.mark.parametrize("case", OBJECT_CASES, ids=name)
+def test_missing_object_looks_like_a_foreign_one(case, admin_user):
+    assert call(admin_user, case, "999999") == 404
+
+
+@pytest.mark.parametrize("case", LIST_CASES, ids=name)
+def test_collection_is_open_to_the_roles_of_the_table(case, people):
+    for role, user in people.items():
+        allowed = RANKS[role] >= RANKS[ACTIONS[case[3]]]
+        assert (call(user, case) not in REFUSED) == allowed, role
+
+
+@pytest.mark.parametrize("case", CASES, ids=name)
+def test_stranger_without_credential_is_401(case, db):
+    assert call(None, case, "1") == 401
+
+
+@pytest.mark.parametrize("case", [c for c in LIST_CASES if c[2] == "get"], ids=name)
+def test_list_shows_nothing_of_another_tenant(case, api_client, admin_user, stranger, other_tenant):
+    if case[0] not in {"tasks", "agents", "templates", "tokens"}:
+        pytest.skip("no objects")
+    make(case[0], other_tenant, stranger)
+    assert api_client(admin_user).get(case[1]).json()["count"] == 0
+    assert api_client(stranger).get(case[1]).json()["count"] == 1
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c[2] == "get"], ids=name)
+def test_reading_changes_nothing(case, admin_user, tenant):
+    key = make(case[0], tenant, admin_user) if "{pk}" in case[1] else ""
+    client = APIClient()
+    client.force_login(admin_user)
+    with CaptureQueriesContext(connection) as captured:
+        client.get(case[1].format(pk=key))
+    assert not [q["sql"] for q in captured if re.match("INSERT|UPDATE|DELETE", q["sql"])]
