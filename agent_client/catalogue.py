@@ -68,8 +68,8 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         "setting_note": Entry(_W, "配置提示: {note}", "configuration: {note}"),
         "error": Entry(
             _E,
-            "错误 {code}: {detail} 处理办法: {remedy}",
-            "error {code}: {detail} What to do: {remedy}",
+            "错误 {code}: {detail} (处理办法: {remedy})",
+            "error {code}: {detail} (what to do: {remedy})",
         ),
         "registered": Entry(
             _I,

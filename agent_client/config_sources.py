@@ -25,7 +25,9 @@ _UPGRADED_KEYS = {
     "logging": ("log_mode", "log_path", "log_name", "log_rotation"),
 }
 _MAX_SECRET_BYTES = 4096
-_NEAR = 0.8
+_NEAR_VARIABLE = 0.8
+_NEAR_IN_FILE = 0.7
+"""How alike two names are, 0 to 1, before one is taken for a slip of the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +214,7 @@ def _warn_variable(
 ) -> None:
     """Warn of a misspelt variable; AGENT_… variables of other programs are left alone."""
     ours = {f"AGENT_{item.section.upper()}_" for item in settings.values() if item.section}
-    near = difflib.get_close_matches(variable, known, n=1, cutoff=_NEAR)
+    near = difflib.get_close_matches(variable, known, n=1, cutoff=_NEAR_VARIABLE)
     if variable == CONFIG_FILE_VARIABLE:
         return
     if near or any(variable.startswith(prefix) for prefix in ours):
@@ -221,6 +223,6 @@ def _warn_variable(
 
 def _unknown(name: str, origin: str, known: list[str]) -> str:
     """Return the warning for a name nobody knows, with the nearest one that is known."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR_IN_FILE)
     hint = f"; did you mean {near[0]}?" if near else ""
     return f"unknown setting {name} ({origin}) is ignored{hint}"
