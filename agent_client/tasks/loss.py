@@ -43,12 +43,15 @@ class LostTree:
         return not left
 
     def _reap(self) -> None:
-        """Collect those that became our own children, as subreaper, each by its pid."""
+        """Collect those that became our own children, as subreaper, each by its pid.
+
+        One that is not ours may become so when its parent is dead too.
+        """
         for pid in tuple(self._met):
             with contextlib.suppress(ChildProcessError):
-                if os.waitpid(pid, os.WNOHANG) == (0, 0):
-                    continue
-            self._met.discard(pid)
+                os.waitpid(pid, os.WNOHANG)
+            if read_stat(pid) is None:
+                self._met.discard(pid)
 
 
 def save_output(

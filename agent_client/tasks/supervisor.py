@@ -60,7 +60,11 @@ class LocalTask:
 
 
 class Supervisor:
-    """The tasks of one host; on_change is called on the loop after every change of one."""
+    """The tasks of one host; on_change is called on the loop after every change of one.
+
+    An adopted task reports the same moves as a started one, from `running` on, so that
+    nobody has to ask what happened while the agent was away.
+    """
 
     def __init__(
         self,
@@ -107,7 +111,8 @@ class Supervisor:
         """Store an offered task durably; the same offer again returns what there is.
 
         Raises ValueError for an installation that cannot be a file name, OSError when the
-        disk refuses; nothing is held then.
+        disk refuses; nothing is held then. Waits for the disk, a few tenths of a millisecond
+        on a local one.
         """
         known = self._tasks.get((spec.task_id, spec.offer))
         if known is not None:

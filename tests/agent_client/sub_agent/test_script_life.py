@@ -179,9 +179,16 @@ def test_start_fails_with_a_remedy(start_task, script, spec, remedy):
     assert end["exit_code"] is None
 
 
+def test_last_words_are_kept_when_a_sub_agent_breaks(start_task):
+    task = start_task("echo x; sleep 1", log_limit_bytes="not a number")
+    assert task.process.wait(20) == 1
+    assert (task.path / "crash").read_text().startswith("TypeError")
+    assert not (task.path / "exit.json").exists()
+
+
 def test_second_sub_agent_stops_at_once_when_the_task_is_claimed(start_task):
-    task = start_task("sleep 0.3; echo once")
-    task.until_output(b"") if (task.path / "output").exists() else None
+    task = start_task("echo once; sleep 0.3")
+    task.until_output(b"once")
     second = subprocess.run([*task.process.args], timeout=10, check=False)
     task.end()
     assert second.returncode == 0

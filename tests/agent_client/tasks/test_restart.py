@@ -17,7 +17,11 @@ from tests.agent_client.sub_agent.processes import living_with, until
 from tests.agent_client.tasks.conftest import log_of, spec
 
 TASKS = 20
-SCRIPT = "for i in $(seq 1 40); do echo line $i; sleep 0.05; done; exit 5"
+SCRIPT = """
+for i in $(seq 1 40); do echo line $i; sleep 0.01; done
+until [ -e ../../../go ]; do sleep 0.02; done
+for i in $(seq 41 80); do echo line $i; done; exit 5
+"""
 AGENT = """
 import asyncio, sys
 from pathlib import Path
@@ -76,8 +80,9 @@ async def test_all_tasks_are_adopted_when_the_agent_is_killed(make_host, state_d
     host = await make_host()
     tasks = list(host.supervisor.tasks().values())
     assert {task.state for task in tasks} == {"running"}
+    (state_dir / "go").touch()
     await host.until(lambda: all(task.state == "finished" for task in tasks), seconds=30)
-    expected = b"".join(b"line %d\n" % number for number in range(1, 41))
+    expected = b"".join(b"line %d\n" % number for number in range(1, 81))
     assert [log_of(task.directory) for task in tasks] == [expected] * TASKS
     assert {(task.exit.reason, task.exit.exit_code) for task in tasks} == {("exit", 5)}
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 
 import pytest
 
 from agent_client.sub_agent.records import FileSystem
+from agent_client.tasks import supervisor
 from agent_client.tasks.taskdir import TaskDirectory
 from tests.agent_client.sub_agent.processes import living_with
 from tests.agent_client.tasks.conftest import log_of, spec
@@ -131,6 +133,41 @@ async def test_socket_is_reached_when_the_state_directory_is_deep(tmp_path, make
     directory = TaskDirectory(deep, file_system=FileSystem())
     directory.store_spec(spec())
     assert not directory.request_stop(reason="user_cancel", grace_seconds=1)
+
+
+async def test_task_is_flagged_when_its_processes_cannot_be_killed(host):
+    task = await host.launch(script="sleep 60")
+    await host.until(lambda: task.state == "running")
+    (task.directory.path / "unkillable").touch()
+    host.supervisor._hinted(task.directory.name)
+    host.supervisor._hinted(task.directory.name)
+    assert task.unkillable
+    assert [state for _, state in host.changes] == ["claimed", "running", "running"]
+
+
+async def test_start_is_noticed_when_its_hint_got_lost(host, monkeypatch):
+    monkeypatch.setattr(host.supervisor._hints, "_on_hint", lambda name: None)
+    monkeypatch.setattr(supervisor, "HEAL_SECONDS", 0.05)
+    task = await host.launch(script="sleep 60")
+    await host.until(lambda: task.state == "running")
+    assert task.identity.is_alive()
+
+
+async def test_unread_output_is_kept_when_a_sub_agent_is_killed(host):
+    script = "echo begin; until [ -e go ]; do sleep 0.01; done; echo late; touch done; sleep 60"
+    task = await host.launch(script=script)
+    await host.until_log(task, b"begin")
+    sub_agent = task.directory.claim().pid
+    os.kill(sub_agent, signal.SIGSTOP)
+    work = task.directory.path / "work"
+    (work / "go").touch()
+    async with asyncio.timeout(10):
+        while not (work / "done").exists():
+            await asyncio.sleep(0.005)
+    os.kill(sub_agent, signal.SIGKILL)
+    await host.until(lambda: task.state == "finished")
+    assert log_of(task.directory) == b"begin\nlate\n"
+    assert task.exit.log_bytes == len(b"begin\nlate\n")
 
 
 async def test_processes_of_a_killed_sub_agent_are_ended(host):
