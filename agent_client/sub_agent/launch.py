@@ -59,7 +59,7 @@ class WaitingScript(NamedTuple):
 
 def make_plan(directory: str, spec: Mapping[str, Any], order: Mapping[str, Any]) -> Plan:
     """Write the script's file and work out how to run it; raises StartError or OSError."""
-    environment = script_environment(os.path.basename(directory), spec, order)
+    environment = script_environment(directory, spec, order)
     argv = _command(directory, spec, environment.get("PATH", _DEFAULT_PATH))
     return Plan(
         argv=argv,
@@ -70,7 +70,7 @@ def make_plan(directory: str, spec: Mapping[str, Any], order: Mapping[str, Any])
 
 
 def script_environment(
-    key: str, spec: Mapping[str, Any], order: Mapping[str, Any]
+    directory: str, spec: Mapping[str, Any], order: Mapping[str, Any]
 ) -> dict[str, str]:
     """Return the script's environment: login, then the task's own, then what is booked.
 
@@ -85,16 +85,19 @@ def script_environment(
         DIALER_TASK_NAME=str(spec.get("name", "")).replace("\0", ""),
         DIALER_PRIORITY=str(spec.get("priority", 3)),
         DIALER_OFFER=str(spec["offer"]),
-        DIALER_TASK_KEY=key,
+        DIALER_TASK_DIRECTORY=directory,
         DIALER_CPU_CORES=str(len(order.get("cpu_ids") or ())),
         CUDA_VISIBLE_DEVICES=",".join(order.get("gpu_ids") or ()),
     )
     return environment
 
 
-def environment_marker(key: str) -> bytes:
-    """Return the variable by which processes of the task in directory `key` are known."""
-    return b"DIALER_TASK_KEY=" + os.fsencode(key)
+def environment_marker(directory: str) -> bytes:
+    """Return the variable by which the processes of a task are known.
+
+    The full path, because ids recur in the state directories of other agents on this host.
+    """
+    return b"DIALER_TASK_DIRECTORY=" + os.fsencode(directory)
 
 
 def fork_script(plan: Plan, pipes: Pipes) -> WaitingScript:

@@ -24,7 +24,7 @@ class LostTree:
     """The processes of one task without sub-agent, killed round by round."""
 
     def __init__(self, directory: TaskDirectory, script: ProcessIdentity | None) -> None:
-        self._marker = environment_marker(directory.name)
+        self._marker = environment_marker(os.fspath(directory.path))
         self._script = script
         self._met: set[int] = set()
         stat = read_stat(script.pid) if script is not None else None

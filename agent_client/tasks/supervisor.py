@@ -76,7 +76,8 @@ class Supervisor:
         login_environment: Mapping[str, str],
         file_system: FileSystem | None = None,
     ) -> None:
-        self._root = state_dir / "tasks"
+        # Resolved, because the path marks a task's processes, also for the next agent.
+        self._root = state_dir.resolve() / "tasks"
         self._installation = installation
         self._on_change = on_change
         self._logger = logger

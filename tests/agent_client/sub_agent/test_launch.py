@@ -41,9 +41,9 @@ def test_home_is_understood_in_the_working_directory(tmp_path):
 
 def test_booking_wins_over_the_tasks_own_variables():
     spec = SPEC | {"env": {"DIALER_TASK_ID": "1", "PYTHONUNBUFFERED": "0"}}
-    environment = launch.script_environment("here-4-2", spec, {})
+    environment = launch.script_environment("/state/here-4-2", spec, {})
     assert environment["DIALER_TASK_ID"] == "4"
-    assert environment["DIALER_TASK_KEY"] == "here-4-2"
+    assert environment["DIALER_TASK_DIRECTORY"] == "/state/here-4-2"
     assert environment["PYTHONUNBUFFERED"] == "0"
 
 

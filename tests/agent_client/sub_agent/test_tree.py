@@ -44,11 +44,11 @@ def test_signal_spares_a_process_that_only_has_the_same_pid():
 
 
 def test_marked_processes_are_found_by_their_whole_variable(mark):
-    environment = {"DIALER_TASK_KEY": mark}
+    environment = {"MARK": mark}
     process = subprocess.Popen(["sleep", "60"], env=environment)
-    other = subprocess.Popen(["sleep", "60"], env={"DIALER_TASK_KEY": f"{mark}0"})
-    until(lambda: tree.marked(f"DIALER_TASK_KEY={mark}".encode()))
-    found = tree.marked(f"DIALER_TASK_KEY={mark}".encode())
+    other = subprocess.Popen(["sleep", "60"], env={"MARK": f"{mark}0"})
+    until(lambda: tree.marked(f"MARK={mark}".encode()))
+    found = tree.marked(f"MARK={mark}".encode())
     for each in (process, other):
         each.kill()
         each.wait()

@@ -38,9 +38,9 @@ def test_script_is_found_by_its_identity(directory):
 
 
 def test_escaped_process_is_found_by_its_variable(directory):
-    environment = {"DIALER_TASK_KEY": directory.name}
+    environment = {"DIALER_TASK_DIRECTORY": str(directory.path)}
     process = subprocess.Popen(["sleep", "60"], env=environment, start_new_session=True)
-    until(lambda: tree.marked(environment_marker(directory.name)))
+    until(lambda: tree.marked(environment_marker(str(directory.path))))
     kill_rounds(directory, None)
     assert process.wait() in (-9, 0)
 

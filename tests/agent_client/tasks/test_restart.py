@@ -110,6 +110,18 @@ async def test_processes_are_ended_when_the_sub_agent_died_meanwhile(make_host, 
     assert directory.exit() == task.exit
 
 
+async def test_task_of_another_agent_is_spared_when_it_has_the_same_ids(
+    make_host, state_dir, mark, tmp_path
+):
+    other = tmp_path / "other"
+    killed_agent(other, mark, tasks=1, script="sleep 60", zygote=True)
+    lost = ordered(state_dir, mark)
+    host = await make_host()
+    await host.until(lambda: lost.exit() is not None)
+    neighbour = TaskDirectory(other / "tasks/here-1-1", file_system=FileSystem())
+    assert neighbour.run().identity.is_alive()
+
+
 async def test_end_is_found_when_the_task_finished_meanwhile(make_host, state_dir, mark):
     killed_agent(state_dir, mark, tasks=1, script="exit 7", zygote=False)
     until(lambda: (state_dir / "tasks/here-1-1/exit.json").exists())
