@@ -34,7 +34,7 @@ class ProtocolError(ValueError):
     """The peer sent bytes that are no message of this protocol."""
 
 
-class _ChunkHeader(Part):
+class _ChunkHeader(Part, frozen=True):
     """The JSON head of a binary log frame."""
 
     message_id: str

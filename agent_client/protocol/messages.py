@@ -26,7 +26,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A piece of a message; encoded without the fields that hold their default."""
 
 
-class Message(Part, tag_field="type"):
+class Message(Part, frozen=True, tag_field="type"):
     """A unit that is sent, confirmed and repeated as a whole, identified by message_id."""
 
     message_id: str
@@ -35,14 +35,14 @@ class Message(Part, tag_field="type"):
 # --- pieces -------------------------------------------------------------------
 
 
-class TaskRef(Part):
+class TaskRef(Part, frozen=True):
     """One offer of one task; the offer number fences off everything older."""
 
     task_id: int
     offer: int
 
 
-class TaskSpec(TaskRef):
+class TaskSpec(TaskRef, frozen=True):
     """All that an agent needs to run a task; `gpu_ids` are the GPU uuids booked for it."""
 
     installation: str
@@ -62,14 +62,14 @@ class TaskSpec(TaskRef):
     tenant_id: str = "default"
 
 
-class Hold(TaskRef):
+class Hold(TaskRef, frozen=True):
     """What the agent has of one task; log_bytes counts the payload captured so far."""
 
     state: HoldState
     log_bytes: int = 0
 
 
-class Desired(TaskRef):
+class Desired(TaskRef, frozen=True):
     """What the server wants for one held task; log_next is the offset it has stored up to."""
 
     want: Want
@@ -79,20 +79,20 @@ class Desired(TaskRef):
     grace_seconds: float | None = None
 
 
-class CancelOrder(TaskRef):
+class CancelOrder(TaskRef, frozen=True):
     """Stop one task: reason is `user_cancel` or `agent_lost`."""
 
     reason: str = "user_cancel"
     grace_seconds: float | None = None
 
 
-class LogNext(TaskRef):
+class LogNext(TaskRef, frozen=True):
     """The merged log of a task is stored durably up to this payload offset."""
 
     next: int
 
 
-class Gpu(Part):
+class Gpu(Part, frozen=True):
     """One GPU as NVML shows it; memory in MB, utilization in percent."""
 
     uuid: str
@@ -105,7 +105,7 @@ class Gpu(Part):
     foreign: tuple[ForeignProcess, ...] = ()
 
 
-class ForeignProcess(Part):
+class ForeignProcess(Part, frozen=True):
     """A process outside the queue that occupies a GPU; memory in MB."""
 
     pid: int
@@ -115,7 +115,7 @@ class ForeignProcess(Part):
     since: float | None = None
 
 
-class ThreadPool(Part):
+class ThreadPool(Part, frozen=True):
     """State of the probe pool, in the user's own field names."""
 
     max_workers: int = 0
@@ -124,7 +124,7 @@ class ThreadPool(Part):
     pending_tasks: int = 0
 
 
-class Capacity(Part):
+class Capacity(Part, frozen=True):
     """What the host offers to tasks in all; slots bounds tasks at once."""
 
     cpu_cores: int
@@ -134,7 +134,7 @@ class Capacity(Part):
     script_types: tuple[ScriptType, ...] = ("shell", "python")
 
 
-class Resources(Part):
+class Resources(Part, frozen=True):
     """A sample of the host: percentages 0-100, disk of the state directory's file system."""
 
     cpu_usage: float = 0.0
@@ -148,7 +148,7 @@ class Resources(Part):
     agent_memory_bytes: int = 0
 
 
-class SubAgent(TaskRef):
+class SubAgent(TaskRef, frozen=True):
     """A sample of one running task's process tree; cpu_usage 100 is one full core."""
 
     pid: int = 0
@@ -161,7 +161,7 @@ class SubAgent(TaskRef):
     progress: Progress | None = None
 
 
-class Progress(Part):
+class Progress(Part, frozen=True):
     """What a carriage-return bar in the output says: percent 0-100, remaining seconds."""
 
     percent: float
@@ -172,7 +172,7 @@ class Progress(Part):
 # --- agent to server ----------------------------------------------------------
 
 
-class Hello(Message, tag="hello"):
+class Hello(Message, frozen=True, tag="hello"):
     """First message of a WebSocket connection: who I am and what I hold."""
 
     agent_id: str
@@ -186,7 +186,7 @@ class Hello(Message, tag="hello"):
     holds: tuple[Hold, ...] = ()
 
 
-class Heartbeat(Message, tag="heartbeat", kw_only=True):
+class Heartbeat(Message, frozen=True, tag="heartbeat", kw_only=True):
     """A sign of life; `holds` is sent when its digest changed and every 30 s, else None.
 
     Over HTTP it is the request's body: type and message_id may then be missing, and the
@@ -207,14 +207,14 @@ class Heartbeat(Message, tag="heartbeat", kw_only=True):
     messages: tuple[QueuedMessage, ...] = ()
 
 
-class Accepted(Message, tag="accepted"):
+class Accepted(Message, frozen=True, tag="accepted"):
     """The agent has booked the offer and stored it durably; it waits for `go`."""
 
     task_id: int
     offer: int
 
 
-class Refused(Message, tag="refused"):
+class Refused(Message, frozen=True, tag="refused"):
     """The agent will not run this offer; code is from the catalogue, e.g. `no_free_slot`."""
 
     task_id: int
@@ -223,7 +223,7 @@ class Refused(Message, tag="refused"):
     detail: str = ""
 
 
-class Started(Message, tag="started"):
+class Started(Message, frozen=True, tag="started"):
     """The script's process runs."""
 
     task_id: int
@@ -233,7 +233,7 @@ class Started(Message, tag="started"):
     boot_id: str = ""
 
 
-class Result(Message, tag="result"):
+class Result(Message, frozen=True, tag="result"):
     """The one end of a task; exit_code is None when a signal or a loss ended it.
 
     `reason` is one of the contract: exit, user_cancel, timeout, start_failed,
@@ -253,7 +253,7 @@ class Result(Message, tag="result"):
     detail: str = ""
 
 
-class Flagged(Message, tag="flagged"):
+class Flagged(Message, frozen=True, tag="flagged"):
     """A fact beside the state: the task's processes survive KILL (`unkillable`)."""
 
     task_id: int
@@ -262,7 +262,7 @@ class Flagged(Message, tag="flagged"):
     detail: str = ""
 
 
-class LogChunk(Message, tag="log"):
+class LogChunk(Message, frozen=True, tag="log"):
     """Whole frames of a task's log from payload offset `offset`; travels as a binary frame."""
 
     task_id: int
@@ -274,7 +274,7 @@ class LogChunk(Message, tag="log"):
 # --- server to agent ----------------------------------------------------------
 
 
-class Welcome(Message, tag="welcome"):
+class Welcome(Message, frozen=True, tag="welcome"):
     """Answer to hello: the connection's epoch, the pace, and what is wanted."""
 
     epoch: int
@@ -285,7 +285,7 @@ class Welcome(Message, tag="welcome"):
     desired: tuple[Desired, ...] = ()
 
 
-class Ack(Message, tag="ack"):
+class Ack(Message, frozen=True, tag="ack"):
     """The named messages are stored durably; message_id echoes the first of them."""
 
     message_ids: tuple[str, ...] = ()
@@ -294,37 +294,37 @@ class Ack(Message, tag="ack"):
     probes_revision: int | None = None
 
 
-class TasksBatch(Message, tag="tasks_batch"):
+class TasksBatch(Message, frozen=True, tag="tasks_batch"):
     """Offers of tasks; nothing starts before `go`."""
 
     tasks: tuple[TaskSpec, ...]
 
 
-class Go(Message, tag="go"):
+class Go(Message, frozen=True, tag="go"):
     """These accepted offers are committed: claim and start them."""
 
     tasks: tuple[TaskRef, ...]
 
 
-class Revoked(Message, tag="revoked"):
+class Revoked(Message, frozen=True, tag="revoked"):
     """These offers are void: free the booking, start nothing."""
 
     tasks: tuple[TaskRef, ...]
 
 
-class CancelTasksBatch(Message, tag="cancel_tasks_batch"):
+class CancelTasksBatch(Message, frozen=True, tag="cancel_tasks_batch"):
     """Stop these tasks with all their processes."""
 
     tasks: tuple[CancelOrder, ...]
 
 
-class Reconcile(Message, tag="desired"):
+class Reconcile(Message, frozen=True, tag="desired"):
     """What the server wants for the tasks the agent holds, where it differs."""
 
     desired: tuple[Desired, ...]
 
 
-class Rejected(Message, tag="error"):
+class Rejected(Message, frozen=True, tag="error"):
     """A message was not accepted; code and detail say why, message_id names it."""
 
     code: str
@@ -338,7 +338,7 @@ AgentMessage = Hello | Heartbeat | Accepted | Refused | Started | Result | Flagg
 ServerMessage = Welcome | Ack | TasksBatch | Go | Revoked | CancelTasksBatch | Reconcile | Rejected
 
 
-class Answer(Part, omit_defaults=False):
+class Answer(Part, frozen=True, omit_defaults=False):
     """Body of the HTTP heartbeat's reply: every server message of one beat in one object."""
 
     acks: tuple[str, ...] = ()
