@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from agents import history
 from agents.portrait import Portrait
-from dialer_platform.console.wording import KILO, size
+from dialer_platform.console.wording import KILO, size_of
 
 FULL = 100.0
 BUSY_GPU_PERCENT = 5.0
@@ -137,7 +137,7 @@ def meters(portrait: Portrait) -> list[Meter]:
         usage_meter(
             _("Memory"),
             portrait.memory_usage,
-            f"{size(used_bytes)} / {size(portrait.memory_bytes)}" if used_bytes else "",
+            size_of(used_bytes, portrait.memory_bytes) if used_bytes else "",
         ),
     ]
     if "disk_usage" in resources:
@@ -158,15 +158,13 @@ def gpu_row(gpu: dict[str, Any]) -> GpuRow:
     foreign = tuple(gpu.get("foreign") or ())
     foreign_mb = min(sum(number_of(one.get("memory_mb")) for one in foreign), used)
     owned_tone = "accent" if gpu.get("tasks") else "running"
-    text = "{:.0f} % · {} / {}".format(
-        number_of(gpu.get("utilization")), size(used * KILO**2), size(total * KILO**2)
-    )
+    share = f"{number_of(gpu.get('utilization')):.0f} %"
     return GpuRow(
         name=f"GPU {gpu.get('index', '')}",
         model=text_of(gpu.get("name")),
         parts=((used - foreign_mb, owned_tone), (foreign_mb, "waiting")),
         total=total,
-        text=text,
+        text=f"{share} · {size_of(used * KILO**2, total * KILO**2)}",
         tasks=tuple(gpu.get("tasks") or ()),
         foreign=foreign,
     )

@@ -15,6 +15,8 @@ from templates_app.services.templates import MAX_DESCRIPTION_CHARACTERS, MAX_NAM
 class TemplateForm(forms.Form):
     """Name and script are enough."""
 
+    use_required_attribute = False  # the editor hides the textarea, which then cannot be focused
+
     name = forms.CharField(label=_("Name"), max_length=MAX_NAME_CHARACTERS)
     script_type = forms.ChoiceField(
         label=_("Language"),
@@ -24,7 +26,10 @@ class TemplateForm(forms.Form):
         required=False,
     )
     description = forms.CharField(
-        label=_("Description"), max_length=MAX_DESCRIPTION_CHARACTERS, required=False
+        label=_("Description"),
+        max_length=MAX_DESCRIPTION_CHARACTERS,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
     )
     script_content = forms.CharField(
         label=_("Script"), strip=False, widget=forms.Textarea, max_length=2 * 1024 * 1024
@@ -33,6 +38,7 @@ class TemplateForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Give the fields the console's classes and mark the wrong ones for screen readers."""
         super().__init__(*args, **kwargs)
+        self.fields["name"].widget.attrs["required"] = True
         for name in ("name", "description", "script_content"):
             self.fields[name].widget.attrs["class"] = "field"
         self.fields["script_content"].widget.attrs |= {

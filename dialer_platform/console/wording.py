@@ -72,6 +72,14 @@ def size(count: float | None) -> str:
     return f"{_short_number(value)} {SIZE_UNITS[-1]}"
 
 
+def size_of(used: float, total: float) -> str:
+    """Return "19.4 / 24 GB", each with its unit where they differ."""
+    left, right = size(used), size(total)
+    if left.split()[-1] == right.split()[-1]:
+        left = left.split()[0]
+    return f"{left} / {right}"
+
+
 def _short_seconds(seconds: float, whole: int) -> str:
     """Return seconds with one digit more where it says something."""
     return f"{seconds:.1f}" if 0 < seconds < 10 and seconds != whole else str(whole)

@@ -135,7 +135,7 @@ for (const kind of ["pointermove", "keydown", "scroll", "pointerdown"]) {
 }
 document.addEventListener("live:now", refreshAll);
 keepVersions();
-if (liveElements().length || document.querySelector("#dialog, #drawer")) connect();
+if (liveElements().length) connect();
 setInterval(() => {
   if (!document.hidden && Date.now() - polledAt >= pollInterval()) refreshAll();
 }, 1_000);

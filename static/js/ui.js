@@ -123,7 +123,7 @@ document.addEventListener("click", (event) => {
   const copyButton = at("[data-copy]");
   if (copyButton) copy(copyButton);
   for (const menu of document.querySelectorAll("details.menu[open]")) {
-    if (!menu.contains(event.target)) menu.open = false;
+    if (!menu.contains(event.target) || at(".menu-item")) menu.open = false;
   }
 });
 
