@@ -15,6 +15,12 @@ def agents_changed(tenant_id: str, agent_ids: Iterable[str]) -> None:
     transaction.on_commit(partial(publish, tenant_id, tuple(agent_ids)))
 
 
+def presence_changed(tenant_id: str, agent_ids: Iterable[str]) -> None:
+    """Tell the pages that hosts came or went: their tasks are shown differently, too."""
+    agents_changed(tenant_id, agent_ids)
+    transaction.on_commit(partial(live.publish, "tasks", tenant_id=tenant_id))
+
+
 def publish(tenant_id: str, agent_ids: Iterable[str]) -> None:
     """Tell the pages of the tenant now; for changes that live in memory only."""
     live.publish("agents", tenant_id=tenant_id)

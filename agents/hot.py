@@ -28,6 +28,8 @@ from agents.principal import AgentPrincipal
 NO_THREAD_POOL = ThreadPool()
 CONFLICT_SHOWN_SECONDS = 3600.0
 COPIED_AT_ONCE = 50
+MAX_SUB_AGENTS = 4_096
+MAX_GPUS = 64
 
 
 @dataclass(slots=True)
@@ -76,9 +78,9 @@ def note_beat(principal: AgentPrincipal, beat: Heartbeat) -> tuple[Hold, ...] | 
         hot = _touch(principal)
         hot.status = beat.status
         hot.thread_pool = beat.thread_pool
-        hot.sub_agents = beat.sub_agents
+        hot.sub_agents = beat.sub_agents[:MAX_SUB_AGENTS]
         hot.resources = beat.resources or hot.resources
-        hot.gpus = hot.gpus if beat.gpus is None else beat.gpus
+        hot.gpus = hot.gpus if beat.gpus is None else beat.gpus[:MAX_GPUS]
         hot.capacity = beat.capacity or hot.capacity
         hot.instance_id = beat.instance_id or hot.instance_id
         if beat.holds is not None:
@@ -94,7 +96,7 @@ def note_hello(principal: AgentPrincipal, hello: Hello) -> tuple[Hold, ...]:
         hot = _touch(principal)
         hot.instance_id = hello.instance_id
         hot.capacity = hello.capacity
-        hot.gpus = hello.capacity.gpus
+        hot.gpus = hello.capacity.gpus[:MAX_GPUS]
         hot.holds, hot.holds_digest = hello.holds, holds_digest(hello.holds)
         return hello.holds
 

@@ -101,6 +101,8 @@ class Flusher:
         except DatabaseError:
             log.exception("live figures could not be written")
             connection.close()
+        except Exception:  # hosts say what they like; no figure of one may end the thread
+            log.exception("live figures of some host cannot be stored")
         try:
             history.sample()
         except OSError:

@@ -8,6 +8,8 @@ import msgspec
 
 from agent_client.protocol.messages import Gpu, Resources, ThreadPool
 
+MAX_FOREIGN = 256
+
 
 def gpu_json(gpu: Gpu) -> dict[str, Any]:
     """Return one GPU in the contract's shape; memory in MB, utilization in percent."""
@@ -18,7 +20,7 @@ def gpu_json(gpu: Gpu) -> dict[str, Any]:
         "utilization": gpu.utilization,
         "memory_used": gpu.memory_used,
         "memory_total": gpu.memory_total,
-        "tasks": list(gpu.tasks),
+        "tasks": list(gpu.tasks[:MAX_FOREIGN]),
         "foreign": [
             {
                 "pid": process.pid,
@@ -27,7 +29,7 @@ def gpu_json(gpu: Gpu) -> dict[str, Any]:
                 "memory_mb": process.memory_mb,
                 "since": process.since,
             }
-            for process in gpu.foreign
+            for process in gpu.foreign[:MAX_FOREIGN]
         ],
     }
 

@@ -23,6 +23,9 @@ from agents.system_facts import bounded_labels, bounded_system
 from dialer_platform.storage import write_transaction
 
 MAX_CLOCK_DRIFT_SECONDS = 5.0
+JUDGE_EARLY_SECONDS = 3.0
+"""Rounds come every two seconds, and the promise is to show a silence by its full length.
+Even so it is never judged before two beats are missing."""
 
 
 def greet(batch: Sequence[Incoming]) -> None:
@@ -72,13 +75,13 @@ def mark_silent_agents() -> list[str]:
     silent = (
         Agent.objects.hosts()
         .online()
-        .filter(last_heartbeat_time__lt=now - timedelta(seconds=silence))
+        .filter(last_heartbeat_time__lt=now - timedelta(seconds=silence - JUDGE_EARLY_SECONDS))
     )
     with write_transaction():
         found = [
             (tenant_id, agent_id)
             for tenant_id, agent_id in silent.values_list("tenant_id", "id")
-            if not _spoke_here(agent_id, silence)
+            if not _spoke_here(agent_id, silence - JUDGE_EARLY_SECONDS)
         ]
         # The condition again: a flush may have come between, and it is right.
         ids = [agent_id for _, agent_id in found]
@@ -147,4 +150,4 @@ def _announce(found: Iterable[tuple[str, str]]) -> None:
         by_tenant[tenant_id].append(agent_id)
     for tenant_id, agent_ids in by_tenant.items():
         fleet.forget_on_commit(tenant_id)
-        events.agents_changed(tenant_id, agent_ids)
+        events.presence_changed(tenant_id, agent_ids)

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from agent_client.protocol.messages import Capacity, Hello
-from agents import database_clock, hot, pace
+from agents import database_clock, hot, housekeeping, pace
 from agents.inbox_batch import Submission, run_batch
 from agents.inbox_registry import Registry
 from agents.models import Agent
@@ -113,12 +113,26 @@ def test_beat_never_brings_a_revoked_host_back(registry, agent, speaker):
     assert Agent.objects.get().status == "offline"
 
 
-def test_silent_host_goes_offline_within_the_window(online, clocks):
-    for _ in range(9):
-        assert presence.mark_silent_agents() == []
-        clocks.advance(1)
-    clocks.advance(1.5)
-    assert presence.mark_silent_agents() == [online.id]
+def silence_until_offline(clocks, step_seconds: float = 0.5) -> float:
+    """Let time pass until the one host is offline, and return how long it was silent."""
+    for step in range(100):
+        if presence.mark_silent_agents():
+            return step * step_seconds
+        clocks.advance(step_seconds)
+    raise AssertionError("never offline")
+
+
+def test_silent_host_goes_offline_within_ten_seconds(online, clocks):
+    clocks.advance(10)  # the grace of the start is over
+    Agent.objects.update(last_heartbeat_time=clocks.wall)
+    silence = silence_until_offline(clocks)
+    slack = housekeeping.SILENCE_CHECK_SECONDS
+    assert 2 * 2.0 < silence <= 10 - slack
+
+
+def test_silence_ends_the_running_time(online, clocks):
+    clocks.advance(10)
+    presence.mark_silent_agents()
     online.refresh_from_db()
     assert (online.status, online.online_since) == ("offline", None)
 
