@@ -20,6 +20,7 @@ from agent_client.protocol.messages import (
     Answer,
     Heartbeat,
     LogChunk,
+    Number,
     Part,
     ServerMessage,
 )
@@ -38,9 +39,9 @@ class _ChunkHeader(Part, frozen=True):
     """The JSON head of a binary log frame."""
 
     message_id: str
-    task_id: int
-    offer: int
-    offset: int
+    task_id: Number
+    offer: Number
+    offset: Number
 
 
 _encoder = msgspec.json.Encoder()
@@ -72,7 +73,7 @@ def decode_heartbeat(data: bytes) -> Heartbeat:
     """Return the heartbeat in an HTTP body, type and message_id optional; raises ProtocolError."""
     try:
         return _heartbeat_decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ProtocolError(str(error)) from error
 
 
@@ -80,7 +81,7 @@ def decode_answer(data: bytes) -> Answer:
     """Return the heartbeat answer in data; raises ProtocolError."""
     try:
         return _answer_decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ProtocolError(str(error)) from error
 
 
@@ -107,7 +108,7 @@ def decode_chunk(data: bytes) -> LogChunk:
         raise ProtocolError("binary frame has a wrong header length")
     try:
         head = _chunk_header_decoder.decode(data[_HEADER_LENGTH.size : start])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ProtocolError(str(error)) from error
     return LogChunk(
         message_id=head.message_id,
@@ -127,7 +128,7 @@ def _decode(
     head = data[:1]
     try:
         messages = many.decode(data) if head in (b"[", "[") else [one.decode(data)]
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(str(error)) from error
     if len(messages) > MAX_MESSAGES_PER_FRAME:
         raise ProtocolError(f"more than {MAX_MESSAGES_PER_FRAME} messages in one frame")

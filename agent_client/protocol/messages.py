@@ -8,7 +8,7 @@ since the epoch (float) unless the name says otherwise.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -16,6 +16,13 @@ PROTOCOL_VERSION = 1
 MAX_MESSAGE_BYTES = 1024 * 1024
 """Upper bound of one log frame on the WebSocket (daphne's default cap)."""
 MAX_MESSAGES_PER_FRAME = 256
+
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""An id, count or offset; no larger than database columns and file offsets."""
+Code = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+"""An exit code or a signal number."""
+Amount = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+"""A small count: cores, slots."""
 
 ScriptType = Literal["shell", "python", "powershell"]
 HoldState = Literal["accepted", "claimed", "running", "finished"]
@@ -38,8 +45,8 @@ class Message(Part, frozen=True, tag_field="type"):
 class TaskRef(Part, frozen=True):
     """One offer of one task; the offer number fences off everything older."""
 
-    task_id: int
-    offer: int
+    task_id: Number
+    offer: Number
 
 
 class TaskSpec(TaskRef, frozen=True):
@@ -66,7 +73,7 @@ class Hold(TaskRef, frozen=True):
     """What the agent has of one task; log_bytes counts the payload captured so far."""
 
     state: HoldState
-    log_bytes: int = 0
+    log_bytes: Number = 0
 
 
 class Desired(TaskRef, frozen=True):
@@ -89,7 +96,7 @@ class CancelOrder(TaskRef, frozen=True):
 class LogNext(TaskRef, frozen=True):
     """The merged log of a task is stored durably up to this payload offset."""
 
-    next: int
+    next: Number
 
 
 class Gpu(Part, frozen=True):
@@ -127,9 +134,9 @@ class ThreadPool(Part, frozen=True):
 class Capacity(Part, frozen=True):
     """What the host offers to tasks in all; slots bounds tasks at once."""
 
-    cpu_cores: int
-    memory_bytes: int
-    slots: int
+    cpu_cores: Amount
+    memory_bytes: Number
+    slots: Amount
     gpus: tuple[Gpu, ...] = ()
     script_types: tuple[ScriptType, ...] = ("shell", "python")
 
@@ -153,7 +160,7 @@ class SubAgent(TaskRef, frozen=True):
 
     pid: int = 0
     cpu_usage: float = 0.0
-    memory_bytes: int = 0
+    memory_bytes: Number = 0
     memory_usage: float = 0.0
     gpu_info: tuple[Gpu, ...] = ()
     processes: int = 0
@@ -210,15 +217,15 @@ class Heartbeat(Message, frozen=True, tag="heartbeat", kw_only=True):
 class Accepted(Message, frozen=True, tag="accepted"):
     """The agent has booked the offer and stored it durably; it waits for `go`."""
 
-    task_id: int
-    offer: int
+    task_id: Number
+    offer: Number
 
 
 class Refused(Message, frozen=True, tag="refused"):
     """The agent will not run this offer; code is from the catalogue, e.g. `no_free_slot`."""
 
-    task_id: int
-    offer: int
+    task_id: Number
+    offer: Number
     code: str
     detail: str = ""
 
@@ -226,8 +233,8 @@ class Refused(Message, frozen=True, tag="refused"):
 class Started(Message, frozen=True, tag="started"):
     """The script's process runs."""
 
-    task_id: int
-    offer: int
+    task_id: Number
+    offer: Number
     pid: int
     started_at: float
     boot_id: str = ""
@@ -240,24 +247,24 @@ class Result(Message, frozen=True, tag="result"):
     supervisor_lost, host_reboot, out_of_memory.
     """
 
-    task_id: int
-    offer: int
+    task_id: Number
+    offer: Number
     reason: str
     finished_at: float
-    exit_code: int | None = None
-    signal: int | None = None
+    exit_code: Code | None = None
+    signal: Code | None = None
     started_at: float | None = None
     duration_seconds: float = 0.0
-    log_bytes: int = 0
-    log_truncated_bytes: int = 0
+    log_bytes: Number = 0
+    log_truncated_bytes: Number = 0
     detail: str = ""
 
 
 class Flagged(Message, frozen=True, tag="flagged"):
     """A fact beside the state: the task's processes survive KILL (`unkillable`)."""
 
-    task_id: int
-    offer: int
+    task_id: Number
+    offer: Number
     unkillable: bool = False
     detail: str = ""
 
@@ -265,9 +272,9 @@ class Flagged(Message, frozen=True, tag="flagged"):
 class LogChunk(Message, frozen=True, tag="log"):
     """Whole frames of a task's log from payload offset `offset`; travels as a binary frame."""
 
-    task_id: int
-    offer: int
-    offset: int
+    task_id: Number
+    offer: Number
+    offset: Number
     frames: bytes
 
 
