@@ -13,16 +13,6 @@ if TYPE_CHECKING:
     from dialer_platform.accounts.principal import Principal
     from tasks.models import Task  # noqa: F401 - named in the class below
 
-NEED_COLUMNS = (
-    "id",
-    "script_type",
-    "cpu_cores",
-    "gpu_count",
-    "gpu_memory",
-    "wanted_agent_id",
-    "labels",
-)
-
 
 class TaskQuerySet(models.QuerySet["Task"]):
     """Tasks by tenant and state."""

@@ -94,15 +94,15 @@ class Task(models.Model):
             # The list of a tenant, all and by status, newest first.
             models.Index(fields=("tenant", "-id"), name="task_list"),
             models.Index(fields=("tenant", "status", "-id"), name="task_list_by_status"),
-            # The matcher: waiting tasks by priority, then age.
+            # The matcher: a tenant's waiting tasks by priority, then age.
             models.Index(
-                fields=("priority", "id"),
+                fields=("tenant", "priority", "id"),
                 condition=models.Q(status=Status.WAITING, phase=Phase.QUEUED),
                 name="task_queue",
             ),
-            # What each agent has booked.
+            # What each agent of a tenant has booked.
             models.Index(
-                fields=("agent", "phase"),
+                fields=("tenant", "agent"),
                 condition=models.Q(phase__in=OCCUPYING),
                 name="task_bookings",
             ),

@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from tasks.choices import BLOCKED, CANCELED, QUEUED, Reason, Status
+from tasks.hot_reads import dependents_of
 from tasks.models import Task, TaskDependency
 from tasks.services.moves import Move, lock_tasks, move_all
 
@@ -86,21 +87,19 @@ def _ancestors(task_ids: Collection[int]) -> set[int]:
 
 def _unblock(completed: Sequence[int]) -> set[str]:
     """Queue the blocked dependents that have no unfinished dependency left."""
-    tenants: set[str] = set()
+    dependents = dependents_of(completed)
+    if not dependents:
+        return set()
     unfinished = TaskDependency.objects.filter(task_id=OuterRef("pk")).exclude(
         depends_on__status=Status.COMPLETED
     )
-    for chunk in _chunks(completed):
-        ready = (
-            Task.objects.filter(status=Status.BLOCKED, dependency_edges__depends_on_id__in=chunk)
-            .exclude(Exists(unfinished))
-            .values_list("pk", flat=True)
-            .distinct()
-        )
-        tasks = [task for task in lock_tasks(list(ready)).values() if task.state == BLOCKED]
-        move_all([Move(task, QUEUED, "unblocked") for task in tasks])
-        tenants.update(task.tenant_id for task in tasks)
-    return tenants
+    ready: list[int] = []
+    for chunk in _chunks(dependents):
+        blocked = Task.objects.filter(status=Status.BLOCKED, id__in=chunk)
+        ready += blocked.exclude(Exists(unfinished)).values_list("pk", flat=True)
+    tasks = [task for task in lock_tasks(ready).values() if task.state == BLOCKED]
+    move_all([Move(task, QUEUED, "unblocked") for task in tasks])
+    return {task.tenant_id for task in tasks}
 
 
 def _cancel_dependents(broken: Sequence[Task]) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from agents import fleet
+from tasks.hot_reads import NEED_COLUMNS, booking_rows
 from tasks.matching import Booking, GpuCard, Host, Need, Room, rooms_of
 from tasks.models import Task
-from tasks.querysets import NEED_COLUMNS
 
 
 def hosts_of(tenant_id: str) -> list[Host]:
@@ -35,13 +35,9 @@ def host_from(facts: fleet.HostFacts) -> Host:
 
 
 def bookings_of(tenant_id: str) -> list[Booking]:
-    """Return what offered and running tasks occupy: one short query on its own index."""
-    rows = (
-        Task.objects.of_tenant(tenant_id)
-        .occupying()
-        .values_list("agent_id", "cpu_cores", "gpu_ids", "gpu_memory")
-    )
-    return [Booking(agent or "", cores, tuple(gpus), mb) for agent, cores, gpus, mb in rows]
+    """Return what offered and running tasks occupy."""
+    rows = booking_rows(tenant_id)
+    return [Booking(agent_id, cores, tuple(gpus), mb) for agent_id, cores, gpus, mb in rows]
 
 
 def rooms_in(tenant_id: str) -> dict[str, Room]:

@@ -7,10 +7,11 @@ learns it; every move raises the version, writes one event and rings after the c
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django.db import connection
@@ -20,7 +21,8 @@ from django.utils import timezone
 from dialer_platform.storage import write_transaction
 from tasks import events
 from tasks.choices import ALLOWED_MOVES, State
-from tasks.models import Task, TaskEvent
+from tasks.hot_reads import LOCKED_COLUMNS, lock_rows
+from tasks.models import Task
 
 
 class Raced(Exception):
@@ -87,31 +89,26 @@ def move_all(moves: Sequence[Move]) -> None:
         _apply(one)
 
 
-def lock_tasks(task_ids: Iterable[int]) -> dict[int, Task]:
-    """Return the tasks by id without their scripts, locked where the database can.
-
-    In the order of their ids, so that two transactions cannot wait for each other.
-    """
-    rows = (
-        Task.objects.filter(id__in=list(task_ids))
-        .defer("script_content")
-        .order_by("id")
-        .select_for_update()
-    )
-    return {task.id: task for task in rows}
+def lock_tasks(task_ids: Collection[int]) -> dict[int, Task]:
+    """Return the tasks by id with what decides about a move, locked where the database can."""
+    return {task.pk: task for task in lock_rows(task_ids, LOCKED_COLUMNS)}
 
 
-def record_events(
-    entries: Iterable[tuple[Task, str, str, Mapping[str, Any]]], *, at: datetime | None = None
-) -> None:
-    """Append to the timelines: (task, kind, actor, detail) each."""
-    moment = at or timezone.now()
-    TaskEvent.objects.bulk_create(
-        [
-            TaskEvent(task_id=task.pk, at=moment, kind=kind, actor=actor[:200], detail=dict(detail))
-            for task, kind, actor, detail in entries
-        ]
-    )
+def record_events(entries: Iterable[tuple[Task, str, str, Mapping[str, Any]]]) -> None:
+    """Append to the timelines: (task, kind, actor, detail) each, all with the same time."""
+    moment = connection.ops.adapt_datetimefield_value(timezone.now())
+    rows = [
+        (task.pk, moment, kind, actor[:200], json.dumps(dict(detail)))
+        for task, kind, actor, detail in entries
+    ]
+    if not rows:
+        return
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO tasks_taskevent (task_id, at, kind, actor, detail) "
+            "VALUES (%s, %s, %s, %s, %s)",
+            rows,
+        )
 
 
 def _check(one: Move) -> None:
@@ -130,24 +127,30 @@ def _grouped(moves: Iterable[Move]) -> Iterable[list[Move]]:
 
 def _update(group: Sequence[Move]) -> None:
     """Run one prepared UPDATE for all moves of a group; raises Raced if a row did not match."""
-    meta = Task._meta
-    fields = {name: _column(name) for name in sorted(group[0].columns())}
-    quote = connection.ops.quote_name
-    assignments = ", ".join(f"{quote(str(one.column))} = %s" for one in fields.values())
-    # Column names come from the model, every value is a parameter.
-    statement = (
-        f"UPDATE {quote(meta.db_table)} SET {assignments}, version = version + 1 "  # noqa: S608
-        "WHERE id = %s AND status = %s AND phase = %s AND offer = %s"
-    )
+    statement, fields = _statement(tuple(sorted(group[0].columns())))
     rows = []
     for one in group:
         columns, task = one.columns(), one.task
-        values = [each.get_db_prep_save(columns[name], connection) for name, each in fields.items()]
+        values = [each.get_db_prep_save(columns[name], connection) for name, each in fields]
         rows.append([*values, task.pk, task.status, task.phase, task.offer])
     with connection.cursor() as cursor:
         cursor.executemany(statement, rows)
         if cursor.rowcount != len(group):
             raise Raced(f"{len(group) - cursor.rowcount} of {len(group)} tasks had moved")
+
+
+@cache
+def _statement(names: tuple[str, ...]) -> tuple[str, list[tuple[str, Field[Any, Any]]]]:
+    """Return the UPDATE that sets these columns, and how each value is written."""
+    fields = [(name, _column(name)) for name in names]
+    quote = connection.ops.quote_name
+    assignments = ", ".join(f"{quote(str(field.column))} = %s" for _name, field in fields)
+    # Column names come from the model, every value is a parameter.
+    return (
+        f"UPDATE tasks_task SET {assignments}, version = version + 1 "  # noqa: S608
+        "WHERE id = %s AND status = %s AND phase = %s AND offer = %s",
+        fields,
+    )
 
 
 def _column(name: str) -> Field[Any, Any]:

@@ -21,9 +21,9 @@ from agents import delivery
 from agents.reply import Reply, next_message_id
 from dialer_platform.storage import write_transaction
 from tasks.choices import OFFERED, QUEUED, Phase, Status
+from tasks.hot_reads import SPEC_COLUMNS, lock_rows, need_rows
 from tasks.matching import Grant, Host, match
 from tasks.models import Task
-from tasks.querysets import NEED_COLUMNS
 from tasks.services.fleet_rooms import bookings_of, hosts_of, needs_from
 from tasks.services.moves import Move, lock_tasks, move_all
 from tasks.services.refusals import refusals
@@ -38,7 +38,6 @@ CONSIDERED_AT_ONCE = 1_000
 CONSIDERED_BY_HOUSEKEEPING = 10_000
 """Looked at each second, so that a task behind many that fit nowhere waits no longer."""
 MAX_OFFERS_A_PASS = 500
-READ_CHUNK = 64
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 """Scripts in one message to an agent; a batch over it is split."""
 
@@ -123,12 +122,7 @@ def _plan(
     limit: int = MAX_OFFERS_A_PASS,
 ) -> list[Grant]:
     """Return the offers that could be made now; reads only as many tasks as it needs."""
-    rows = (
-        Task.objects.of_tenant(tenant_id)
-        .runnable()
-        .values_list(*NEED_COLUMNS)[:considered]
-        .iterator(chunk_size=READ_CHUNK)
-    )
+    rows = need_rows(tenant_id, limit=considered)
     bookings = bookings_of(tenant_id)
     return match(needs_from(rows), hosts, bookings, avoid=refusals.forbids, limit=limit)
 
@@ -137,12 +131,8 @@ def _offer(grants: Sequence[Grant], replies: Mapping[str, Reply]) -> list[Task]:
     """Make the offers and arrange their delivery; returns the offered tasks."""
     if not grants:
         return []
-    tasks = {
-        task.pk: task
-        for task in Task.objects.filter(id__in=[grant.task_id for grant in grants])
-        .order_by("id")
-        .select_for_update()
-    }
+    granted = [grant.task_id for grant in grants]
+    tasks = {task.pk: task for task in lock_rows(granted, SPEC_COLUMNS)}
     now = timezone.now()
     moves = [
         _offer_move(tasks[grant.task_id], grant, now)

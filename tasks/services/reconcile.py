@@ -95,7 +95,8 @@ def _tasks_of(beats: Iterable[Beat]) -> dict[int, Task]:
     """Return the tasks that the hosts hold or should hold, locked."""
     beats = list(beats)
     booked = Task.objects.occupying().filter(
-        agent_id__in=[beat.principal.agent_id for beat in beats]
+        tenant_id__in={beat.principal.tenant_id for beat in beats},
+        agent_id__in=[beat.principal.agent_id for beat in beats],
     )
     ids = set(booked.values_list("pk", flat=True))
     for beat in beats:

@@ -25,7 +25,7 @@ def test_every_table_has_a_list(client, submit, model):
 def test_task_page_shows_badge_reason_and_timeline(client, submit):
     task = submit()
     page = client.get(f"{LIST}{task.pk}/change/").content.decode()
-    assert "badge-waiting" in client.get(LIST).content.decode()
+    assert ">waiting</span>" in client.get(LIST).content.decode()
     assert "no agent is enrolled yet" in page
     assert "submitted" in page
 

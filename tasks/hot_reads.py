@@ -1,0 +1,139 @@
+"""Reads of the hot path as fixed statements: they run several times for every task.
+
+Building such a query through the ORM costs 0.3 to 0.45 ms each time, SQLite answers it in
+0.05 ms. Everything else reads through querysets. Table and column names are written out
+here, every value is a parameter; the states are literals so that the partial indexes on
+them are used.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from functools import cache
+from typing import Any
+
+from django.db import connection
+
+from tasks.choices import OCCUPYING, Phase, Status
+from tasks.models import Task
+
+LOCKED_COLUMNS = (
+    "id",
+    "tenant_id",
+    "name",
+    "status",
+    "phase",
+    "reason",
+    "version",
+    "agent_id",
+    "offer",
+    "offered_at",
+    "start_time",
+    "log_bytes",
+    "unkillable",
+    "cancel_requested_by",
+)
+"""What decides about a move; the other columns are read when somebody asks for them."""
+SPEC_COLUMNS = (
+    *LOCKED_COLUMNS,
+    "script_type",
+    "script_content",
+    "priority",
+    "cpu_cores",
+    "gpu_ids",
+    "gpu_memory",
+    "timeout",
+    "env",
+    "working_dir",
+    "merge_output",
+)
+"""What an offer says beside that."""
+NEED_COLUMNS = (
+    "id",
+    "script_type",
+    "cpu_cores",
+    "gpu_count",
+    "gpu_memory",
+    "wanted_agent_id",
+    "labels",
+)
+IDS_A_STATEMENT = 500
+READ_CHUNK = 64
+
+
+def lock_rows(task_ids: Collection[int], columns: tuple[str, ...]) -> Iterator[Task]:
+    """Yield the tasks in the order of their ids, locked where the database can.
+
+    One order everywhere, so that two transactions cannot wait for each other.
+    """
+    ids = sorted(set(task_ids))
+    for start in range(0, len(ids), IDS_A_STATEMENT):
+        chunk = ids[start : start + IDS_A_STATEMENT]
+        yield from Task.objects.raw(_lock_statement(columns, len(chunk)), chunk)
+
+
+def booking_rows(tenant_id: str) -> Iterator[tuple[str, int, list[str], int]]:
+    """Yield (agent id, cores, GPU uuids, MB per GPU) of every task that occupies a host."""
+    phases = ", ".join(f"'{phase.value}'" for phase in OCCUPYING)
+    statement = (
+        "SELECT agent_id, cpu_cores, gpu_ids, gpu_memory FROM tasks_task "  # noqa: S608
+        f"WHERE tenant_id = %s AND phase IN ({phases})"
+    )
+    for agent_id, cores, gpus, gpu_memory in _rows(statement, [tenant_id]):
+        yield agent_id or "", cores, _json(gpus), gpu_memory
+
+
+def need_rows(tenant_id: str, *, limit: int) -> Iterator[tuple[Any, ...]]:
+    """Yield NEED_COLUMNS of the tasks that wait for a host, most urgent first, then oldest.
+
+    Lazily: who stops early has read little.
+    """
+    statement = (
+        f"SELECT {', '.join(NEED_COLUMNS)} FROM tasks_task "  # noqa: S608
+        f"WHERE tenant_id = %s AND status = '{Status.WAITING.value}' "
+        f"AND phase = '{Phase.QUEUED.value}' ORDER BY priority, id LIMIT %s"
+    )
+    for *plain, labels in _rows(statement, [tenant_id, limit]):
+        yield (*plain, _json(labels))
+
+
+def dependents_of(task_ids: Collection[int]) -> set[int]:
+    """Return the tasks that depend directly on any of these."""
+    ids, found = list(task_ids), set[int]()
+    for start in range(0, len(ids), IDS_A_STATEMENT):
+        chunk = ids[start : start + IDS_A_STATEMENT]
+        statement = (
+            "SELECT task_id FROM tasks_taskdependency "  # noqa: S608
+            f"WHERE depends_on_id IN ({_marks(len(chunk))})"
+        )
+        found.update(row[0] for row in _rows(statement, chunk))
+    return found
+
+
+def _rows(statement: str, parameters: list[Any]) -> Iterator[tuple[Any, ...]]:
+    """Run a statement and yield its rows in small pieces."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        while rows := cursor.fetchmany(READ_CHUNK):
+            yield from rows
+
+
+@cache
+def _lock_statement(columns: tuple[str, ...], count: int) -> str:
+    """Return the statement that reads and locks so many tasks."""
+    lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
+    return (
+        f"SELECT {', '.join(columns)} FROM tasks_task "  # noqa: S608
+        f"WHERE id IN ({_marks(count)}) ORDER BY id{lock}"
+    )
+
+
+def _marks(count: int) -> str:
+    """Return as many parameter marks."""
+    return ", ".join(["%s"] * count)
+
+
+def _json(value: Any) -> Any:
+    """Return a JSON column's value, which drivers give as text."""
+    return json.loads(value) if isinstance(value, str | bytes) else value
