@@ -20,7 +20,7 @@ class JobRunAdmin(ReadOnlyAdmin):
     @admin.display(description=_("state"))
     def state(self, run: JobRun) -> SafeString:
         """Return whether the last run went well."""
-        return badge("fail", _("failed")) if run.error else badge("done", _("done"))
+        return badge("failed", _("failed")) if run.error else badge("done", _("done"))
 
 
 @admin.register(Lease)

@@ -10,9 +10,5 @@ class PlatformConfig(AppConfig):
     verbose_name = "Dialer Platform"
 
     def ready(self) -> None:
-        """Import the checks, and let a server process do the periodic work."""
-        from dialer_platform import checks, runtime  # noqa: F401
-        from dialer_platform.housekeeping.loop import HousekeepingLoop
-
-        loop = HousekeepingLoop()
-        runtime.register("housekeeping", loop.start, loop.stop)
+        """Import the checks so that `manage.py check` runs them."""
+        from dialer_platform import checks  # noqa: F401

@@ -19,6 +19,7 @@ django.setup(set_prefix=False)  # Models can be imported only below this line.
 
 from agents import endpoints  # noqa: E402
 from dialer_platform import runtime  # noqa: E402
+from dialer_platform.housekeeping.loop import HousekeepingLoop  # noqa: E402
 from dialer_platform.routing import websocket_application  # noqa: E402
 
 
@@ -39,6 +40,9 @@ class PagesHandler(ASGIHandler):
 
 
 pages = PagesHandler()
+_housekeeping = HousekeepingLoop()
+# Last to start and first to stop: its jobs use what the apps have registered before.
+runtime.register("housekeeping", _housekeeping.start, _housekeeping.stop)
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:

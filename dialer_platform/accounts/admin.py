@@ -31,14 +31,14 @@ from dialer_platform.accounts.principal import principal_of
 from dialer_platform.accounts.services import audit, tokens
 from dialer_platform.errors import Conflict
 
-ROLE_TONES = {Role.ADMIN: "fail", Role.OPERATOR: "run", Role.VIEWER: "quiet"}
+ROLE_TONES = {Role.ADMIN: "running", Role.OPERATOR: "done", Role.VIEWER: "quiet"}
 
 admin.site.unregister(Group)  # Roles are memberships; groups would be a second, unused way.
 
 
 def badge(tone: str, label: object) -> SafeString:
     """Return a badge in one of the console's tones."""
-    return format_html('<span class="badge badge-{}">{}</span>', tone, label)
+    return format_html('<span class="badge tone-{}"><span>{}</span></span>', tone, label)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
