@@ -45,6 +45,8 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
         return _answer(404, "not_found", NOT_FOUND_DETAIL)
     if isinstance(error, PermissionDenied):
         return _answer(403, "forbidden", str(error) or FORBIDDEN_DETAIL)
+    if isinstance(error, RecursionError):
+        return _answer(400, "malformed", "The body is nested too deeply.")
     if isinstance(error, RequestDataTooBig):
         return _answer(413, "too_large", "The request body is too large.")
     if isinstance(error, exceptions.ValidationError):

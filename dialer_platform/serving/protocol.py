@@ -35,15 +35,15 @@ def refusal(status: bytes, code: str, detail: str) -> bytes:
 class LimitedRequest(WebRequest):
     """A request whose body is counted while it arrives."""
 
-    # The application parses forms; doing it here too would only cost time.
-    _parsePOSTFormSubmission = False
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Start with nothing received."""
         self.body_limit = limits.DEFAULT_BODY_BYTES
         self.body_bytes = 0
         self.is_refused = False
         super().__init__(*args, **kwargs)
+        # The application parses forms; the library would do it too, and answer malformed
+        # ones itself with an empty 400.
+        self._parsePOSTFormSubmission = False
 
     def gotLength(self, length: int | None) -> None:
         """Refuse a body whose announced length is too large; None is a chunked body."""

@@ -115,6 +115,13 @@ def test_broken_json_is_a_400(api_client, viewer_user):
     assert (response.status_code, response.json()["code"]) == (400, "malformed")
 
 
+def test_deeply_nested_json_is_a_400(api_client, viewer_user):
+    response = api_client(viewer_user).post(
+        "/api/v1/tokens/", "[" * 100_000, content_type="application/json"
+    )
+    assert (response.status_code, response.json()["code"]) == (400, "malformed")
+
+
 def test_crash_in_a_view_is_a_json_500_without_internals(
     api_client, viewer_user, monkeypatch, client
 ):

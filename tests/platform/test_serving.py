@@ -129,6 +129,11 @@ def test_no_continue_is_promised_to_a_body_over_the_limit(port):
     assert status(answer) == 413
 
 
+def test_malformed_form_is_left_to_the_application(port):
+    headers = ("Content-Type: multipart/form-data", "Content-Length: 3")
+    assert status(talk(port, head("/", *headers), b"abc")) == 200
+
+
 def test_dripping_header_is_cut(port):
     with pytest.raises(ConnectionResetError):
         talk(port, b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
