@@ -68,8 +68,11 @@ class WebServer:
         reactor.callFromThread(self._server.stop)
 
     def _ready(self) -> None:
-        """Start the services on the loop's own thread, then tell the address."""
-        reactor.callWhenRunning(self._started)
+        """Start the services on the loop's own thread, then tell the address.
+
+        The reactor calls back before its loop runs; a delayed call comes once it does.
+        """
+        reactor.callWhenRunning(reactor.callLater, 0, self._started)
 
     def _started(self) -> None:
         """Run once the loop does."""
