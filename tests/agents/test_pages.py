@@ -1,0 +1,206 @@
+"""Pages of hosts: cards, detail, enrolment, actions; tenants and roles apart."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.utils import timezone
+
+from agents.models import Agent, EnrolmentToken
+from agents.services.enrolment import register
+
+HTMX = {"HX-Request": "true"}
+GPU = {
+    "uuid": "G-0",
+    "index": 0,
+    "name": "RTX 4090",
+    "utilization": 98.0,
+    "memory_used": 20_000,
+    "memory_total": 24_000,
+    "tasks": [418],
+    "foreign": [{"pid": 8812, "user": "li", "name": "<vllm>", "memory_mb": 9_000, "since": 1.0}],
+}
+
+
+@pytest.fixture
+def host(tenant) -> Agent:
+    """Return a busy online host."""
+    return Agent.objects.create(
+        id="a-7f2c000000",
+        tenant=tenant,
+        name="box3",
+        status="online",
+        online_since=timezone.now(),
+        last_heartbeat_time=timezone.now(),
+        cpu_cores=32,
+        memory_bytes=256 << 30,
+        slots=8,
+        version="1.4.0",
+        resources={"cpu_usage": 54.2, "memory_usage": 71.0, "load_1m": 9.1, "cpu_cores_booked": 20},
+        thread_pool={
+            "max_workers": 20,
+            "active_threads": 5,
+            "pending_tasks": 2,
+            "completed_tasks": 1881,
+        },
+        gpu_info=[GPU],
+        system={"os": "Ubuntu 24.04", "mounts": "nonsense"},
+    )
+
+
+@pytest.fixture
+def sub(host) -> Agent:
+    """Return a running task of the host."""
+    return Agent.objects.create(
+        id=f"{host.id}/418",
+        tenant=host.tenant,
+        name="bert finetune",
+        type="sub",
+        status="online",
+        main_agent=host,
+        task_id=418,
+        online_since=timezone.now(),
+    )
+
+
+def page(client, path: str = "/agents/") -> str:
+    """Return the text of a page."""
+    return client.get(path).content.decode()
+
+
+def test_card_shows_every_fact(page_client, viewer_user, host, sub):
+    html = page(page_client(viewer_user))
+    for text in ("a-7f2c000000", "agent 1.4.0", "20 of 32 booked", "54 %", "9.1"):
+        assert text in html
+    assert "5 of 20 · 2 wait" in html
+    assert "1881" in html
+    for hook in ("agent-card-", "agent-status-", "thread-pool-"):
+        assert f'data-testid="{hook}{host.id}"' in html
+
+
+def test_sub_agent_stands_beneath_its_host_with_its_task(page_client, viewer_user, host, sub):
+    html = page(page_client(viewer_user))
+    assert html.index(f"agent-card-{host.id}") < html.index(f"agent-card-{sub.id}")
+    assert 'href="/tasks/418/"' in html
+
+
+def test_foreign_process_is_named_and_escaped(page_client, viewer_user, host):
+    html = page(page_client(viewer_user))
+    assert "pid 8812 · li · &lt;vllm&gt; · 8.8 GB" in html
+
+
+def test_offline_hosts_come_last(page_client, viewer_user, tenant, host):
+    Agent.objects.create(tenant=tenant, name="a-first", status="offline")
+    html = page(page_client(viewer_user))
+    assert html.index("box3") < html.index("a-first")
+    assert "1 online · 1 offline · 1 of 1 GPUs busy" in html
+
+
+def test_revoked_hosts_are_not_listed_but_keep_their_page(page_client, viewer_user, host):
+    Agent.objects.update(revoked_at=timezone.now(), status="offline")
+    client = page_client(viewer_user)
+    assert "box3" not in page(client)
+    assert "revoked" in page(client, f"/agents/{host.id}/")
+
+
+def test_empty_page_says_how_to_add_a_host(page_client, admin_user):
+    html = page(page_client(admin_user))
+    assert "No agent yet" in html
+    assert "manage.py enroll" in html.replace('</span> <span class="word">', " ")
+
+
+def test_list_costs_the_same_for_one_host_and_many(
+    page_client, viewer_user, tenant, host, sub, django_assert_max_num_queries
+):
+    for number in range(10):
+        Agent.objects.create(tenant=tenant, name=f"box{number}")
+    client = page_client(viewer_user)
+    client.get("/agents/")
+    with django_assert_max_num_queries(16):
+        client.get("/agents/")
+
+
+def test_refresh_is_a_fragment_with_the_summary_beside_it(page_client, viewer_user, host):
+    response = page_client(viewer_user).get("/agents/", headers=HTMX)
+    html = response.content.decode()
+    assert "<html" not in html
+    assert 'id="agents-summary"' in html
+    assert "hx-swap-oob" in html
+
+
+def test_detail_survives_nonsense_from_the_host(page_client, viewer_user, host):
+    html = page(page_client(viewer_user), f"/agents/{host.id}/")
+    assert "Ubuntu 24.04" in html
+    assert "It has run no task yet." in html
+
+
+@pytest.mark.parametrize("path", ["/agents/{id}/", "/agents/a-unknown/"])
+def test_foreign_and_unknown_hosts_are_missing(page_client, stranger, host, path):
+    assert page_client(stranger).get(path.format(id=host.id)).status_code == 404
+
+
+def test_stranger_sees_no_host_in_the_list(page_client, stranger, host):
+    assert "box3" not in page(page_client(stranger))
+
+
+def test_drain_and_resume_are_one_click_each(page_client, admin_user, host):
+    client = page_client(admin_user)
+    response = client.post(f"/agents/{host.id}/drain/", {"reason": "new disk"}, headers=HTMX)
+    assert json.loads(response.headers["HX-Trigger"])["toast"]["tone"] == "done"
+    host.refresh_from_db()
+    assert (host.is_draining, host.drain_reason) == (True, "new disk")
+    client.post(f"/agents/{host.id}/resume/")
+    host.refresh_from_db()
+    assert not host.is_draining
+
+
+def test_revoking_twice_says_so(page_client, admin_user, host):
+    client = page_client(admin_user)
+    assert client.post(f"/agents/{host.id}/revoke/", headers=HTMX).status_code == 204
+    again = client.post(f"/agents/{host.id}/revoke/", headers=HTMX)
+    assert again.status_code == 409
+    assert "revoked before" in again.headers["HX-Trigger"]
+
+
+@pytest.mark.parametrize("verb", ["drain", "resume", "revoke"])
+def test_operator_may_not_act_on_hosts(page_client, operator_user, host, verb):
+    client = page_client(operator_user)
+    assert client.post(f"/agents/{host.id}/{verb}/").status_code == 403
+    assert f"agent-{verb}-" not in page(client)
+
+
+def test_action_works_without_script(page_client, admin_user, host):
+    response = page_client(admin_user).post(f"/agents/{host.id}/drain/")
+    assert response.headers["Location"] == "/agents/"
+
+
+def test_adding_a_host_shows_the_command_once(page_client, admin_user):
+    response = page_client(admin_user).post("/agents/enrol/", headers=HTMX)
+    html = response.content.decode()
+    assert "dpe_" in html
+    assert "--server" in html
+    assert response.headers["Cache-Control"] == "no-store"
+    assert EnrolmentToken.objects.get().max_uses == 1
+
+
+def test_adding_a_host_is_for_administrators(page_client, operator_user):
+    client = page_client(operator_user)
+    assert client.post("/agents/enrol/").status_code == 403
+    assert "agent-add" not in page(client)
+
+
+def test_dialog_lights_up_when_the_host_has_joined(page_client, admin_user):
+    client = page_client(admin_user)
+    html = client.post("/agents/enrol/", headers=HTMX).content.decode()
+    text = html[html.index("dpe_") :].split("<")[0]
+    url = f"/agents/enrol/{EnrolmentToken.objects.get().public_id}/"
+    assert "waiting for the host" in page(client, url)
+    register(token=text, name="newbox", instance_id="i-1")
+    assert "newbox has joined." in page(client, url)
+
+
+def test_foreign_token_is_missing(page_client, admin_user, stranger):
+    page_client(admin_user).post("/agents/enrol/")
+    url = f"/agents/enrol/{EnrolmentToken.objects.get().public_id}/"
+    assert page_client(stranger).get(url).status_code == 404

@@ -1,0 +1,84 @@
+"""Liveness, readiness and metrics, as monitoring sees them."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.cache import cache
+
+from dialer_platform.accounts.services.tokens import create_token
+from dialer_platform.console import figures, health
+
+
+@pytest.fixture(autouse=True)
+def _forget():
+    """Forget the last answer about readiness."""
+    cache.delete("console.readyz")
+
+
+def test_liveness_needs_no_database(client):
+    assert client.get("/healthz").json() == {"status": "ok"}
+
+
+def test_ready_when_everything_works(client, db, monkeypatch):
+    monkeypatch.setattr(health.lease, "is_fresh", lambda: True)
+    response = client.get("/readyz")
+    assert response.status_code == 200
+    assert response.json()["checks"] == {"database": "ok", "housekeeping": "ok"}
+
+
+def test_not_ready_says_which_part_when_housekeeping_is_stale(client, db):
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.json()["checks"] == {"database": "ok", "housekeeping": "failed"}
+
+
+def test_not_ready_when_the_database_refuses_to_write(client, db, monkeypatch):
+    from django.db import OperationalError
+
+    def refuse():
+        raise OperationalError("readonly database")
+
+    monkeypatch.setattr(health, "write_transaction", refuse)
+    assert client.get("/readyz").json()["checks"]["database"] == "failed"
+
+
+def test_metrics_are_open_on_loopback(client, db):
+    response = client.get("/metrics")
+    assert response.status_code == 200
+    assert b"dialer_tasks" in response.content
+    assert b"dialer_live_subscriptions" in response.content
+
+
+def test_metrics_want_a_token_from_elsewhere(client, db):
+    response = client.get("/metrics", REMOTE_ADDR="192.0.2.7")
+    assert response.status_code == 401
+    assert response.json()["code"] == "unauthenticated"
+
+
+@pytest.mark.parametrize("address", ["", "not an address", "192.0.2.7", "127.0.0.1.evil"])
+def test_strange_address_is_not_this_machine(address):
+    assert not health.is_loopback(address)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1"])
+def test_loopback_is_this_machine(address):
+    assert health.is_loopback(address)
+
+
+def test_broken_figure_costs_only_itself(caplog):
+    def fail() -> float:
+        raise OSError("gone")
+
+    figures.add(figures.Figure("broken", "Fails.", fail))
+    try:
+        names = {metric.name for metric in figures.FiguresCollector().collect() if metric}
+    finally:
+        del figures._figures["broken"]
+    assert "dialer_broken" not in names
+    assert "dialer_live_subscriptions" in names
+
+
+def test_metrics_open_with_a_user_token(client, viewer_user, tenant):
+    _, text = create_token(user=viewer_user, tenant=tenant, by="test")
+    headers = {"Authorization": f"Bearer {text}"}
+    assert client.get("/metrics", REMOTE_ADDR="192.0.2.7", headers=headers).status_code == 200
