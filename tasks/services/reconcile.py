@@ -183,6 +183,8 @@ def _is_full_list(beat: Beat) -> bool:
 
 def _is_unheard(beat: Beat, task: Task) -> bool:
     """Return whether an offer has to be sent (again): polled hosts at once, others if late."""
+    if beat.heartbeat is None:
+        return True  # Another process rang: it had no socket to send the offer through.
     if not connections.is_connected(beat.principal.agent_id) or task.offered_at is None:
         return True
     return timezone.now() - task.offered_at > timedelta(seconds=REPEAT_OFFER_SECONDS)

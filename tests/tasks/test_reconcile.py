@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from agent_client.protocol.messages import Hold
 from agents import fleet
+from agents.inbox import Beat, Reply
 from tasks.choices import CANCELED, FAILED, OFFERED, QUEUED, RUNNING, STARTING
 from tasks.logs.files import store
 from tasks.models import Task
@@ -58,6 +59,13 @@ def test_offer_under_way_is_not_repeated_to_a_connected_host(host, submit, monke
     monkeypatch.setattr(reconcile.connections, "is_connected", lambda agent_id: True)
     submit()
     assert host.beat().tasks == []
+
+
+def test_offer_made_in_another_process_is_sent_when_it_rings(host, submit, monkeypatch):
+    monkeypatch.setattr(reconcile.connections, "is_connected", lambda agent_id: True)
+    task, reply = submit(), Reply()
+    reconcile.reconcile([Beat(host.principal, None, (), reply)])
+    assert [spec.task_id for spec in reply.tasks] == [task.pk]
 
 
 def test_lost_accepted_heals_by_the_list(host, submit):
