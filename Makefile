@@ -13,8 +13,9 @@ help: ## Show what there is
 run: setup ## Start the platform: server, housekeeping and one local agent
 	@exec $(BIN)/python manage.py up
 
-test: setup-dev ## Run the whole test suite
+test: setup-dev ## Run the whole test suite, the storage parts also on PostgreSQL
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m tests.on_postgres -n $(WORKERS)
 
 check: setup-dev ## Format, lint, types, migrations, templates, rules, style budgets
 	$(BIN)/ruff format --check .

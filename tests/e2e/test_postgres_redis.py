@@ -1,0 +1,97 @@
+"""The same product on PostgreSQL and Redis, with two server processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+import requests
+from websockets.sync.client import connect
+
+from tests.e2e.stack import ROOT, Stack, free_port, running_stack, wait_for
+from tests.services import fresh_database, redis_url
+
+pytestmark = [pytest.mark.e2e, pytest.mark.postgres, pytest.mark.xdist_group("postgres")]
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One server with housekeeping and an agent, on PostgreSQL and Redis."""
+    with (
+        fresh_database() as database,
+        running_stack(
+            tmp_path_factory.mktemp("grown"), DATABASE_URL=database, REDIS_URL=redis_url()
+        ) as stack,
+    ):
+        stack.start_agent()
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def second(grown: Stack) -> Iterator[str]:
+    """The address of a second server process on the same database and Redis."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "daphne", "-p", str(port), "dialer_platform.asgi:application"],
+        cwd=ROOT,
+        env=grown.process_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        try:
+            return requests.get(f"{url}/healthz", timeout=2).ok
+        except requests.ConnectionError:
+            return False
+
+    wait_for(answers)
+    yield url
+    process.terminate()
+    process.wait(10)
+
+
+def test_script_runs_on_postgres(grown: Stack) -> None:
+    task = grown.wait_final(grown.submit("echo from postgres"))
+    assert (task["status"], grown.log(task["id"])) == ("completed", b"from postgres\n")
+
+
+def test_many_tasks_end_once_each(grown: Stack) -> None:
+    ids = [grown.submit("true") for _ in range(40)]
+    assert {grown.wait_final(i)["status"] for i in ids} == {"completed"}
+
+
+def test_task_submitted_to_the_other_process_starts_at_once(grown: Stack, second: str) -> None:
+    body = {"name": "x", "template_type": "t", "script_content": "echo hi", "cpu_cores": 0}
+    headers = {"Authorization": str(grown._session.headers["Authorization"])}
+    answer = requests.post(f"{second}/api/v1/tasks/", json=body, headers=headers, timeout=10)
+    assert answer.status_code == 201, answer.text
+    assert grown.wait_final(answer.json()["id"], seconds=5)["status"] == "completed"
+
+
+def test_live_log_reaches_a_browser_at_the_other_process(grown: Stack, second: str) -> None:
+    task = grown.submit("sleep 1; echo first; sleep 2; echo second")
+    browser = requests.Session()
+    page = browser.get(f"{second}/accounts/login/", timeout=10).text
+    token = page.split('name="csrfmiddlewaretoken" value="')[1].split('"')[0]
+    form = {"username": "admin", "password": "correct horse battery staple"}
+    browser.post(
+        f"{second}/accounts/login/",
+        {**form, "csrfmiddlewaretoken": token},
+        headers={"Referer": second},
+        timeout=10,
+    )
+    cookie = "; ".join(f"{c.name}={c.value}" for c in browser.cookies)
+    address = f"{second.replace('http', 'ws')}/ws/tasks/{task}/log/?offset=0"
+    with connect(address, additional_headers={"Cookie": cookie}, origin=second) as socket:  # type: ignore[arg-type]
+        text = b""
+        while b"second" not in text:
+            message = socket.recv(timeout=10)
+            if isinstance(message, bytes):
+                text += message
+                socket.send(json.dumps({"ack": 6}))
+    assert grown.wait_final(task)["status"] == "completed"
