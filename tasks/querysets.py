@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 
 from tasks.choices import OCCUPYING, Phase, Status
 
@@ -45,19 +45,14 @@ class TaskQuerySet(models.QuerySet["Task"]):
 
     def shown(self) -> TaskQuerySet:
         """Return the tasks with all that an answer or a row of a page shows of them."""
+        named = self.model.objects.only("id", "name", "status")
         return self.select_related("agent", "wanted_agent", "created_by").prefetch_related(
-            "dependency_edges__depends_on"
+            models.Prefetch("dependency_edges__depends_on", queryset=named)
         )
 
     def unreachable(self) -> TaskQuerySet:
         """Return the tasks that may be running on a host that is silent."""
         return self.running().exclude(agent__status="online")
-
-    def lost_since(self, seconds_column: str = "lost_after_seconds") -> TaskQuerySet:
-        """Return the running tasks with the facts that decide whether their host is lost."""
-        return self.running().annotate(
-            last_seen=F("agent__last_heartbeat_time"), patience_seconds=F(seconds_column)
-        )
 
     def counts_by_status(self) -> dict[str, int]:
         """Return how many tasks have each status, zeros included."""

@@ -33,13 +33,26 @@ def reason_sentence(task: Task) -> str:
 
 def reason_sentences(tasks: Sequence[Task]) -> dict[int, str]:
     """Return the sentence of each task by id; the tasks should come from `shown()`."""
-    rooms: dict[str, dict[str, Room]] = {}
-    sentences: dict[int, str] = {}
-    for task in tasks:
-        if task.status == Status.WAITING and task.tenant_id not in rooms:
-            rooms[task.tenant_id] = rooms_in(task.tenant_id)
-        sentences[task.pk] = _sentence(task, rooms.get(task.tenant_id, {}))
-    return sentences
+    fleet = _Fleet()
+    return {task.pk: _sentence(task, fleet) for task in tasks}
+
+
+class _Fleet:
+    """What is free on the hosts, read once per tenant; tasks that need the same share an answer."""
+
+    def __init__(self) -> None:
+        """Read nothing yet."""
+        self._rooms: dict[str, dict[str, Room]] = {}
+        self._found: dict[tuple[str, tuple[object, ...]], Shortfall] = {}
+
+    def explain(self, tenant_id: str, need: Need) -> Shortfall:
+        """Return what the closest host of the tenant lacks."""
+        key = (tenant_id, need.shape)
+        if key not in self._found:
+            if tenant_id not in self._rooms:
+                self._rooms[tenant_id] = rooms_in(tenant_id)
+            self._found[key] = explain(need, self._rooms[tenant_id])
+        return self._found[key]
 
 
 def is_unreachable(task: Task) -> bool:
@@ -71,12 +84,12 @@ def preview(principal: Principal, fields: Mapping[str, Any]) -> str:
     return _("Would wait: %(why)s") % {"why": shortfall_sentence(found)}
 
 
-def _sentence(task: Task, rooms: Mapping[str, Room]) -> str:
-    """Return the sentence for one task, given what is free on the hosts of its tenant."""
+def _sentence(task: Task, fleet: _Fleet) -> str:
+    """Return the sentence for one task."""
     if task.status == Status.BLOCKED:
         return _blocked_sentence(task)
     if task.status == Status.WAITING:
-        return _waiting_sentence(task, rooms)
+        return _waiting_sentence(task, fleet)
     if task.status == Status.RUNNING:
         return _running_sentence(task)
     return end_sentence(task)
@@ -93,12 +106,12 @@ def _blocked_sentence(task: Task) -> str:
     return _("Waits for %(tasks)s.") % {"tasks": names}
 
 
-def _waiting_sentence(task: Task, rooms: Mapping[str, Room]) -> str:
+def _waiting_sentence(task: Task, fleet: _Fleet) -> str:
     """Say what a waiting task lacks on the host that comes closest."""
     if task.phase == Phase.OFFERED:
         host = task.agent.name if task.agent else ""
         return _("Offered to %(host)s, which has not confirmed yet.") % {"host": host}
-    return shortfall_sentence(explain(need_of(task), rooms))
+    return shortfall_sentence(fleet.explain(task.tenant_id, need_of(task)))
 
 
 def _running_sentence(task: Task) -> str:

@@ -63,18 +63,20 @@ def move(
     detail: Mapping[str, Any] | None = None,
 ) -> bool:
     """Move one task; False when somebody else was first, and then nothing is written."""
-    try:
-        move_all([Move(task, to, kind, actor, changes or {}, detail or {})])
-    except Raced:
-        return False
+    one = Move(task, to, kind, actor, changes or {}, detail or {})
+    _check(one)
+    with write_transaction():
+        if _update([one]) != 1:
+            return False
+        _follow_up([one])
     return True
 
 
 def move_all(moves: Sequence[Move]) -> None:
     """Move many tasks with few statements; raises Raced when one had been moved already.
 
-    After Raced the caller's transaction must be rolled back, unless there was only one
-    move. Callers that lock their rows first (`lock_tasks`) never see it.
+    After Raced the caller's transaction must be rolled back. Callers that lock their rows
+    first (`lock_tasks`) never see it.
     """
     if not moves:
         return
@@ -82,11 +84,10 @@ def move_all(moves: Sequence[Move]) -> None:
         _check(one)
     with write_transaction():
         for group in _grouped(moves):
-            _update(group)
-        record_events((one.task, one.kind, one.actor, one.detail) for one in moves)
-        _announce(moves)
-    for one in moves:
-        _apply(one)
+            lost = len(group) - _update(group)
+            if lost:
+                raise Raced(f"{lost} of {len(group)} tasks had moved")
+        _follow_up(moves)
 
 
 def lock_tasks(task_ids: Collection[int]) -> dict[int, Task]:
@@ -125,8 +126,16 @@ def _grouped(moves: Iterable[Move]) -> Iterable[list[Move]]:
     return groups.values()
 
 
-def _update(group: Sequence[Move]) -> None:
-    """Run one prepared UPDATE for all moves of a group; raises Raced if a row did not match."""
+def _follow_up(moves: Sequence[Move]) -> None:
+    """Write the events, arrange the hints and bring the objects up to date."""
+    record_events((one.task, one.kind, one.actor, one.detail) for one in moves)
+    _announce(moves)
+    for one in moves:
+        _apply(one)
+
+
+def _update(group: Sequence[Move]) -> int:
+    """Run one prepared UPDATE for all moves of a group; returns how many rows matched."""
     statement, fields = _statement(tuple(sorted(group[0].columns())))
     rows = []
     for one in group:
@@ -135,8 +144,7 @@ def _update(group: Sequence[Move]) -> None:
         rows.append([*values, task.pk, task.status, task.phase, task.offer])
     with connection.cursor() as cursor:
         cursor.executemany(statement, rows)
-        if cursor.rowcount != len(group):
-            raise Raced(f"{len(group) - cursor.rowcount} of {len(group)} tasks had moved")
+        return int(cursor.rowcount)
 
 
 @cache

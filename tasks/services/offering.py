@@ -53,6 +53,8 @@ def offer_waiting(
     Agents in `replies` get their offers in the answer that is being made for them, the
     others by delivery after the commit.
     """
+    if next(need_rows(tenant_id, limit=1), None) is None:
+        return 0  # Nobody waits: most ends of tasks come through here.
     hosts = hosts_of(tenant_id)
     if not any(host.takes_tasks for host in hosts):
         return 0

@@ -46,7 +46,10 @@ def create_task(
     idempotency_key: str = "",
     rerun_of: Task | None = None,
 ) -> Task:
-    """Store one task and offer it; raises Invalid, NotFound, TooLarge, Conflict."""
+    """Store one task and offer it; raises Invalid, NotFound, TooLarge, Conflict.
+
+    The object shows the task as it was submitted; read it again to see its offer.
+    """
     cleaned = clean_new(fields)
 
     def create() -> list[Task]:
