@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import Any, Concatenate, ParamSpec
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
@@ -114,7 +114,7 @@ def acted(request: HttpRequest, note: str, *, back: str) -> HttpResponse:
         trigger(response, "dialog:close")
         return trigger(response, "live:now")
     messages.success(request, note)
-    return redirect(_safe_back(request, back))
+    return HttpResponseRedirect(_safe_back(request, back))
 
 
 def answers_errors(
@@ -145,7 +145,7 @@ def _answer_error(request: HttpRequest, error: DomainError) -> HttpResponse:
         text = render_to_string("error.html", {"error": error}, request)
         return HttpResponse(text, status=error.status)
     messages.error(request, error.detail)
-    return redirect(_safe_back(request, "/"))
+    return HttpResponseRedirect(_safe_back(request, "/"))
 
 
 def _safe_back(request: HttpRequest, default: str) -> str:

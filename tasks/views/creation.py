@@ -63,7 +63,7 @@ def search_dependencies(request: HttpRequest) -> HttpResponse:
     typed = request.GET.get("depends_on", "")
     *done, last = [part.strip().lstrip("#") for part in typed.replace("，", ",").split(",")]
     tasks = Task.objects.visible_to(principal).order_by("-id").only("id", "name", "status")
-    chosen = tasks.filter(pk__in=[int(part) for part in [*done, last] if part.isdigit()][:100])
+    chosen = tasks.filter(pk__in=_ids([*done, last])[:100])
     matching = tasks.filter(Q(name__icontains=last) | Q(pk__in=_as_id(last)))
     context = {"chosen": chosen, "hits": matching.exclude(pk__in=_ids(done))[:MAX_HITS]}
     return render(request, "tasks/_dependency_hits.html", context)
@@ -81,9 +81,9 @@ def submitted(principal: Principal, form: TaskForm) -> Task | None:
 def initial_for(request: HttpRequest, principal: Principal) -> dict[str, Any]:
     """Return what the form starts with: a template's script, or a task's whole request."""
     rerun_id, template_id = request.GET.get("rerun", ""), request.GET.get("template", "")
-    if rerun_id.isdigit():
+    if _as_id(rerun_id):
         return initial_of(fields_of(task_for(request, int(rerun_id))))
-    if template_id.isdigit():
+    if _as_id(template_id):
         template = Template.objects.filter(tenant=principal.tenant, pk=int(template_id)).first()
         if template is not None:
             return {
@@ -113,7 +113,7 @@ def _form_answer(
 
 def _as_id(text: str) -> list[int]:
     """Return the id that the text is, if it is one."""
-    return [int(text)] if text.isdigit() and len(text) < 19 else []
+    return [int(text)] if text.isascii() and text.isdigit() and len(text) < 19 else []
 
 
 def _ids(parts: list[str]) -> list[int]:
