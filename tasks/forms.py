@@ -126,7 +126,9 @@ class TaskForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Collect everything that is wrong, from typing and from the rules of a task."""
         data = self.cleaned_data
-        fields: dict[str, Any] = {name: data[name] for name in PASSED_ON if data.get(name) != ""}
+        fields: dict[str, Any] = {
+            name: data[name] for name in PASSED_ON if data.get(name) not in (None, "")
+        }
         fields["name"] = data.get("name", "")
         fields["template_type"] = data.get("template_type", "")
         # Browsers send a textarea's lines with CR LF, which no shell can run.
@@ -163,7 +165,7 @@ class TaskForm(forms.Form):
         field = self.fields[name]
         assert isinstance(field, forms.ChoiceField)  # noqa: S101 - for the type checker
         if value and value not in {key for key, _label in choices}:
-            label = size(int(value) * MB) if name == "gpu_memory" and value.isdigit() else value
+            label = size(int(value) * MB) if name == "gpu_memory" and value.isdecimal() else value
             choices = [*choices, (value, label)]
         field.choices = choices
 

@@ -21,7 +21,7 @@ class TaskLog extends HTMLElement {
   connectedCallback() {
     this.body = this.part("body");
     this.newRows = 0;
-    this.rate = { rows: 0, at: performance.now() };
+    this.rate = { rows: 0, at: performance.now(), isCatchingUp: true };
     this.window = new LogWindow(this.body, {
       socketUrl: this.dataset.socket,
       restUrl: this.dataset.rest,
@@ -245,8 +245,10 @@ class TaskLog extends HTMLElement {
   drawRate() {
     const now = performance.now();
     const rows = Math.round((this.rate.rows * 1000) / (now - this.rate.at));
-    this.rate = { rows: 0, at: now };
-    this.part("rate").textContent = rows ? this.text("Rate", { count: number(rows) }) : "";
+    // What was there already came at once; that says nothing about the script.
+    const isShown = rows && !this.rate.isCatchingUp;
+    this.rate = { rows: 0, at: now, isCatchingUp: !this.window.isCaughtUp };
+    this.part("rate").textContent = isShown ? this.text("Rate", { count: number(rows) }) : "";
   }
 
   stateChanged(state) {

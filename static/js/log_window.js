@@ -48,7 +48,7 @@ export class LogWindow {
 
   /** Whether everything the server has is on the page. */
   get isCaughtUp() {
-    return this.stream.offset >= this.size && !this.queue.length;
+    return Boolean(this.stream) && this.stream.offset >= this.size && !this.queue.length;
   }
 
   /** Whether reading rests until the reader comes to the bottom. */
