@@ -142,32 +142,55 @@ def shortfall_sentence(found: Shortfall) -> str:
 
 def _lack_sentence(found: Shortfall) -> str:
     """Return the pattern of a lack's sentence."""
-    if found.lack is Lack.SLOTS:
-        return ngettext(
-            "All %(available)d slot of %(host)s is taken.",
-            "All %(available)d slots of %(host)s are taken.",
-            found.available,
-        )
+    if found.is_permanent:
+        return _permanent_sentence(found)
     return {
         Lack.NOTHING: _("Next in line for %(host)s."),
-        Lack.CPU: _("Needs %(needed)d CPU cores; %(host)s has %(available)d free."),
-        Lack.GPU_COUNT: _("Needs %(needed)d GPUs; %(host)s has %(available)d free."),
+        Lack.SLOTS: ngettext(
+            "The only slot of %(host)s is taken.",
+            "All %(available)d slots of %(host)s are taken.",
+            found.available,
+        ),
+        Lack.CPU: ngettext(
+            "Needs %(needed)d CPU core; %(host)s has %(available)d free.",
+            "Needs %(needed)d CPU cores; %(host)s has %(available)d free.",
+            found.needed,
+        ),
+        Lack.GPU_COUNT: ngettext(
+            "Needs %(needed)d GPU; %(host)s has %(available)d free.",
+            "Needs %(needed)d GPUs; %(host)s has %(available)d free.",
+            found.needed,
+        ),
         Lack.GPU_MEMORY: _(
             "Needs %(needed)d MB of GPU memory; %(host)s has %(available)d MB free."
         ),
-        Lack.GPU_FOREIGN: _(
-            "Needs %(needed)d GPUs; processes outside the queue occupy %(detail)s of %(host)s."
+        Lack.GPU_FOREIGN: ngettext(
+            "Needs %(needed)d GPU; processes outside the queue occupy %(detail)s of %(host)s.",
+            "Needs %(needed)d GPUs; processes outside the queue occupy %(detail)s of %(host)s.",
+            found.needed,
         ),
         Lack.DRAINING: _("%(host)s would fit, but is draining and takes no new tasks."),
         Lack.OFFLINE: _("%(host)s would fit, but is offline."),
+    }[found.lack]
+
+
+def _permanent_sentence(found: Shortfall) -> str:
+    """Return the pattern of a lack that time does not mend."""
+    return {
         Lack.NEVER_SLOTS: _("No known agent could ever run it: %(host)s takes no tasks."),
-        Lack.NEVER_CPU: _(
+        Lack.NEVER_CPU: ngettext(
+            "No known agent could ever run it: needs %(needed)d CPU core, "
+            "%(host)s has %(available)d in all.",
             "No known agent could ever run it: needs %(needed)d CPU cores, "
-            "%(host)s has %(available)d in all."
+            "%(host)s has %(available)d in all.",
+            found.needed,
         ),
-        Lack.NEVER_GPU_COUNT: _(
+        Lack.NEVER_GPU_COUNT: ngettext(
+            "No known agent could ever run it: needs %(needed)d GPU, "
+            "%(host)s has %(available)d in all.",
             "No known agent could ever run it: needs %(needed)d GPUs, "
-            "%(host)s has %(available)d in all."
+            "%(host)s has %(available)d in all.",
+            found.needed,
         ),
         Lack.NEVER_GPU_MEMORY: _(
             "No known agent could ever run it: needs %(needed)d MB per GPU, "

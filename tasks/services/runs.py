@@ -126,8 +126,9 @@ def finish(batch: Sequence[Incoming]) -> None:
         result = cast(Result, raw)
         task = _own(tasks, principal, result)
         if task is None:
-            reply.want(Desired(task_id=result.task_id, offer=result.offer, want="forget"))
-            continue
+            if _is_known(tasks, principal, result.task_id):
+                reply.want(Desired(task_id=result.task_id, offer=result.offer, want="forget"))
+            continue  # Else an orphan, say of a restored database: the host keeps its record.
         if task.state in (STARTING, RUNNING, CANCELING):
             endings.setdefault(task.pk, ending_of(task, result, actor=str(principal)))
         elif task.reason == Reason.AGENT_LOST:
@@ -159,6 +160,12 @@ def _own(tasks: dict[int, Task], principal: AgentPrincipal, message: TaskMessage
     """Return the task a message is about, None when it is not this agent's current offer."""
     task = tasks.get(message.task_id)
     return task if task and belongs(task, principal, message.offer) else None
+
+
+def _is_known(tasks: dict[int, Task], principal: AgentPrincipal, task_id: int) -> bool:
+    """Return whether the tenant has such a task at all, whoever runs it."""
+    task = tasks.get(task_id)
+    return task is not None and task.tenant_id == principal.tenant_id
 
 
 def _tasks_of(batch: Sequence[Incoming]) -> dict[int, Task]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from agent_client.protocol import frames
@@ -79,3 +81,27 @@ def test_flush_without_news_asks_nothing(django_assert_num_queries):
     with django_assert_num_queries(0):
         assert progress.flush() == 0
     assert not Task.objects.exists()
+
+
+def test_thread_flushes_a_last_time_when_it_stops(monkeypatch):
+    flushed = threading.Event()
+    monkeypatch.setattr(progress, "flush", flushed.set)
+    progress.start()
+    progress.stop()
+    assert flushed.is_set()
+
+
+def test_thread_survives_a_flush_that_fails(monkeypatch):
+    tries = []
+
+    def fail() -> None:
+        tries.append(1)
+        if len(tries) == 2:
+            progress._stop.set()
+        raise OSError("busy")
+
+    monkeypatch.setattr(progress, "FLUSH_SECONDS", 0.001)
+    monkeypatch.setattr(progress, "flush", fail)
+    progress.start()
+    progress._thread.join(5.0)
+    assert len(tries) == 3

@@ -243,3 +243,9 @@ def test_messages_are_acknowledged_even_when_they_change_nothing(host, submit):
     task = submit()
     stale = Accepted(message_id="m-old", task_id=task.pk, offer=7)
     assert host.say(stale).acks == ["m-old"]
+
+
+def test_result_of_an_unknown_task_is_kept_by_the_host(host):
+    reply = host.finish(Task(pk=424_242, offer=1))
+    assert reply.desired == []
+    assert len(reply.acks) == 1

@@ -45,7 +45,7 @@ def test_blocked_task_names_five_at_most(submit):
         (
             {},
             {"gpu_count": 1},
-            "No known agent could ever run it: needs 1 GPUs, box has 0 in all.",
+            "No known agent could ever run it: needs 1 GPU, box has 0 in all.",
         ),
         ({"status": "offline"}, {}, "box would fit, but is offline."),
         ({"is_draining": True}, {}, "box would fit, but is draining and takes no new tasks."),
@@ -81,7 +81,7 @@ def test_waiting_task_counts_what_others_have_booked(new_host, submit):
 def test_waiting_task_says_that_all_slots_are_taken(new_host, submit):
     new_host(slots=1)
     submit()
-    assert reason_sentence(submit()) == "All 1 slot of box is taken."
+    assert reason_sentence(submit()) == "The only slot of box is taken."
 
 
 def test_waiting_sentence_of_a_held_gpu_names_it(new_host, submit):
