@@ -87,7 +87,7 @@ class TaskForm(forms.Form):
     cpu_cores = _text(_number(min=0, max=4096), _("CPU cores"), initial="1")
     gpu_count = _text(_number(min=0, max=64), _("GPUs"), initial="0")
     gpu_memory = forms.ChoiceField(
-        label=_("Memory per GPU"),
+        label=_("GPU memory"),
         required=False,
         initial="0",
         widget=forms.Select({"class": "field"}),

@@ -33,7 +33,9 @@ async function fetchAndMerge() {
   const answer = await fetch(location.href, {
     headers: { "HX-Request": "true" }, credentials: "same-origin",
   });
-  if (!answer.ok || answer.status === 204 || location.search !== before) return;
+  // While a question is open, the row that asks it must stay; the answer refreshes anew.
+  const isPaused = document.body.hasAttribute("data-live-pause");
+  if (!answer.ok || answer.status === 204 || location.search !== before || isPaused) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   merge(page);
   for (const fresh of page.querySelectorAll("[hx-swap-oob]")) {

@@ -85,11 +85,23 @@ function ask(element, question) {
   go.textContent = element.dataset.confirmAction ?? texts.confirmAction;
   go.classList.toggle("btn-danger", element.dataset.confirmTone !== "plain");
   dialog.returnValue = "";
+  // A refresh would replace the element that asks, and its request would go nowhere.
+  document.body.toggleAttribute("data-live-pause", true);
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "go"), { once: true });
+    dialog.addEventListener("close", () => {
+      resolve(dialog.returnValue === "go");
+      setTimeout(() => {
+        document.body.removeAttribute("data-live-pause");
+        document.dispatchEvent(new CustomEvent("live:now"));
+      });
+    }, { once: true });
   });
 }
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const isLive = detail.requestConfig?.triggeringEvent?.type === "live";
+  if (isLive && document.body.hasAttribute("data-live-pause")) detail.shouldSwap = false;
+});
 document.addEventListener("htmx:confirm", async (event) => {
   if (!event.detail.question) return;
   event.preventDefault();

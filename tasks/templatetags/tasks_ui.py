@@ -115,7 +115,7 @@ def time_left(progress: dict[str, Any] | None) -> str:
     seconds = (progress or {}).get("eta_seconds")
     if not isinstance(seconds, int | float):
         return ""
-    return _("%(time)s left") % {"time": wording.duration(int(seconds))}
+    return _("%(time)s left") % {"time": wording.coarse_duration(seconds)}
 
 
 @register.filter

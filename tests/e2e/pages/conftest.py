@@ -13,9 +13,9 @@ from tests.e2e.pages.log_server import LogServer
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Return one browser for all tests of a process."""
+    """Return one browser for the tests of a module; its event loop would bar async tests of others."""
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
