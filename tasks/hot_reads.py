@@ -62,15 +62,18 @@ IDS_A_STATEMENT = 500
 READ_CHUNK = 64
 
 
-def lock_rows(task_ids: Collection[int], columns: tuple[str, ...]) -> Iterator[Task]:
+def lock_rows(
+    task_ids: Collection[int], columns: tuple[str, ...], *, skip_locked: bool = False
+) -> Iterator[Task]:
     """Yield the tasks in the order of their ids, locked where the database can.
 
-    One order everywhere, so that two transactions cannot wait for each other.
+    One order everywhere, so that two transactions cannot wait for each other. With
+    skip_locked, tasks that another transaction holds are left out instead of waited for.
     """
     ids = sorted(set(task_ids))
     for start in range(0, len(ids), IDS_A_STATEMENT):
         chunk = ids[start : start + IDS_A_STATEMENT]
-        yield from Task.objects.raw(_lock_statement(columns, len(chunk)), chunk)
+        yield from Task.objects.raw(_lock_statement(columns, len(chunk), skip_locked), chunk)
 
 
 def booking_rows(tenant_id: str) -> Iterator[tuple[str, int, list[str], int]]:
@@ -120,9 +123,11 @@ def _rows(statement: str, parameters: list[Any]) -> Iterator[tuple[Any, ...]]:
 
 
 @cache
-def _lock_statement(columns: tuple[str, ...], count: int) -> str:
+def _lock_statement(columns: tuple[str, ...], count: int, skip_locked: bool) -> str:
     """Return the statement that reads and locks so many tasks."""
     lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
+    if lock and skip_locked:
+        lock += " SKIP LOCKED"
     return (
         f"SELECT {', '.join(columns)} FROM tasks_task "  # noqa: S608
         f"WHERE id IN ({_marks(count)}) ORDER BY id{lock}"

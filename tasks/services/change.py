@@ -24,7 +24,7 @@ from tasks.services.dependencies import (
     settle,
     state_after,
 )
-from tasks.services.moves import Move, move_all, record_events
+from tasks.services.moves import Move, lock_tasks, move_all, record_events
 from tasks.services.offering import offer_waiting
 from tasks.services.submit import statuses_in, unknown_sentence
 from tasks.services.validation import clean_changes
@@ -40,8 +40,9 @@ def update_task(task: Task, *, by: Principal, fields: Mapping[str, Any]) -> Task
     has been offered or has started and more than its name or priority is to change.
     """
     with write_transaction():
-        found = Task.objects.select_for_update().get(pk=task.pk)
-        changes = clean_changes(fields, current=_pair_of(found))
+        changes = clean_changes(fields, current=_pair_of(task))
+        # Dependencies and dependent in one statement: locks are taken in the order of ids.
+        found = lock_tasks([task.pk, *changes.get("depends_on", [])])[task.pk]
         if changes.keys() - ALWAYS and found.state not in NOT_STARTED:
             raise Conflict(
                 _("Only name and priority can be changed once the task was given to a host."),
@@ -64,9 +65,9 @@ def update_task_by_key(task: Task, key: str, value: Any, *, by: Principal) -> Ta
     return update_task(task, by=by, fields={key: value})
 
 
-def _pair_of(task: Task) -> dict[str, int]:
-    """Return the values that a rule over two fields compares with."""
-    return {"gpu_count": task.gpu_count, "gpu_memory": task.gpu_memory}
+def _pair_of(task: Task) -> dict[str, Any]:
+    """Return the stored values that a rule over two fields compares with."""
+    return dict(Task.objects.filter(pk=task.pk).values("gpu_count", "gpu_memory").get())
 
 
 def _resolve_agent(task: Task, changes: dict[str, Any]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from tasks.choices import BLOCKED, CANCELED, QUEUED, Reason, Status
@@ -87,19 +86,17 @@ def _ancestors(task_ids: Collection[int]) -> set[int]:
 
 def _unblock(completed: Sequence[int]) -> set[str]:
     """Queue the blocked dependents that have no unfinished dependency left."""
-    dependents = dependents_of(completed)
-    if not dependents:
-        return set()
-    unfinished = TaskDependency.objects.filter(task_id=OuterRef("pk")).exclude(
-        depends_on__status=Status.COMPLETED
-    )
-    ready: list[int] = []
-    for chunk in _chunks(dependents):
-        blocked = Task.objects.filter(status=Status.BLOCKED, id__in=chunk)
-        ready += blocked.exclude(Exists(unfinished)).values_list("pk", flat=True)
-    tasks = [task for task in lock_tasks(ready).values() if task.state == BLOCKED]
-    move_all([Move(task, QUEUED, "unblocked") for task in tasks])
-    return {task.tenant_id for task in tasks}
+    # Locked before looking: of two dependencies that end at once in two transactions, the
+    # second then sees the end of the first.
+    locked = lock_tasks(dependents_of(completed))
+    blocked = {task_id: task for task_id, task in locked.items() if task.state == BLOCKED}
+    for chunk in _chunks(blocked):
+        unfinished = TaskDependency.objects.filter(task_id__in=chunk)
+        still = unfinished.exclude(depends_on__status=Status.COMPLETED)
+        for task_id in still.values_list("task_id", flat=True):
+            blocked.pop(task_id, None)
+    move_all([Move(task, QUEUED, "unblocked") for task in blocked.values()])
+    return {task.tenant_id for task in blocked.values()}
 
 
 def _cancel_dependents(broken: Sequence[Task]) -> None:

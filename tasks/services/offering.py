@@ -26,6 +26,7 @@ from tasks.matching import Grant, Host, match
 from tasks.models import Task
 from tasks.services.fleet_rooms import bookings_of, hosts_of, needs_from
 from tasks.services.moves import Move, lock_tasks, move_all
+from tasks.services.offer_lock import try_lock, wait_for_lock
 from tasks.services.refusals import refusals
 from tasks.services.specs import spec_of
 
@@ -59,6 +60,10 @@ def offer_waiting(
     if not any(host.takes_tasks for host in hosts):
         return 0
     with write_transaction():
+        if not try_lock(tenant_id):
+            # Another pass may have looked before this change: look again after the commit.
+            transaction.on_commit(partial(_offer_afterwards, tenant_id, considered))
+            return 0
         grants = _plan(tenant_id, hosts, considered=considered)
         return len(_offer(grants, replies or {}))
 
@@ -67,6 +72,7 @@ def find_task_for_agent(agent_id: str, *, tenant_id: str) -> Task | None:
     """Offer the most urgent task that fits the host's free resources; None if none does."""
     hosts = [host for host in hosts_of(tenant_id) if host.agent_id == agent_id]
     with write_transaction():
+        wait_for_lock(tenant_id)
         offered = _offer(_plan(tenant_id, hosts, limit=1), {})
     return offered[0] if offered else None
 
@@ -116,6 +122,13 @@ def withdrawal(task: Task, *, kind: str, actor: str = "", detail: object = None)
     )
 
 
+def _offer_afterwards(tenant_id: str, considered: int) -> None:
+    """Make the pass that another process was just making."""
+    with write_transaction():
+        wait_for_lock(tenant_id)
+        _offer(_plan(tenant_id, hosts_of(tenant_id), considered=considered), {})
+
+
 def _plan(
     tenant_id: str,
     hosts: Sequence[Host],
@@ -134,13 +147,15 @@ def _offer(grants: Sequence[Grant], replies: Mapping[str, Reply]) -> list[Task]:
     if not grants:
         return []
     granted = [grant.task_id for grant in grants]
-    tasks = {task.pk: task for task in lock_rows(granted, SPEC_COLUMNS)}
+    # Skipping what somebody else is moving: waiting for it here could be mutual.
+    rows = lock_rows(granted, SPEC_COLUMNS, skip_locked=True)
+    tasks = {task.pk: task for task in rows if task.state == QUEUED}
     now = timezone.now()
     moves = [
         _offer_move(tasks[grant.task_id], grant, now)
         for grant in grants
         # Another server process may have been first, between the reading and the lock.
-        if tasks[grant.task_id].state == QUEUED
+        if grant.task_id in tasks
     ]
     move_all(moves)
     offered = [one.task for one in moves]
