@@ -218,13 +218,14 @@ class TaskLog extends HTMLElement {
   }
 
   drawBar() {
-    const { start, size } = this.window;
-    this.part("bar").hidden = !start;
-    if (start) {
-      this.part("shown").textContent = this.text("Shown", {
-        part: bytes(size - start), size: bytes(size),
-      });
-    }
+    const { start, size, isCaughtUp, view } = this.window;
+    const isWhole = !start && (isCaughtUp || !this.window.isHeld);
+    this.part("bar").hidden = isWhole;
+    if (isWhole) return;
+    this.part("shown").textContent = isCaughtUp || !view.end
+      ? this.text("Shown", { part: bytes(size - start), size: bytes(size) })
+      : this.text("ShownPart", { from: bytes(start), to: bytes(view.end), size: bytes(size) });
+    for (const name of ["earlier", "start"]) this.part(name).hidden = !start;
   }
 
   drawFooter() {

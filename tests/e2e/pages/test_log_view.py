@@ -24,6 +24,11 @@ def numbered(first: int, last: int) -> str:
     return "".join(f"line {number}\n" for number in range(first, last + 1))
 
 
+def wide(first: int, last: int) -> str:
+    """Return lines of 100 bytes that begin with their number."""
+    return "".join(f"{number:<99}\n" for number in range(first, last + 1))
+
+
 def test_lines_appear_as_they_are_written(page: Page, log: LogServer) -> None:
     log.write("one\n")
     log.open()
@@ -181,15 +186,15 @@ def test_a_large_log_opens_at_its_end_and_stays_bounded(page: Page, log: LogServ
 
 
 def test_earlier_parts_are_joined_without_a_seam(page: Page, log: LogServer) -> None:
-    log.write(numbered(1, 400_000))
+    log.write(wide(1, 50_000))
     log.finish()
     log.open()
-    expect(page.get_by_text("line 400000", exact=True)).to_be_in_viewport()
+    expect(page.locator("[data-n]").last).to_contain_text("50000")
     before = page.locator(".log-row").count()
     page.get_by_text("earlier").click()
     page.wait_for_function(f"document.querySelectorAll('.log-row').length > {before + 1000}")
-    shown = [int(text.split()[1]) for text in rows(page)]
-    assert shown == list(range(shown[0], 400_001))
+    shown = [int(text) for text in rows(page)]
+    assert shown == list(range(shown[0], 50_001))
 
 
 def test_a_flood_while_following_skips_to_the_end(page: Page, log: LogServer) -> None:
