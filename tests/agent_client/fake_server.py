@@ -266,7 +266,7 @@ async def fake_server(port: int = 0) -> AsyncIterator[FakeServer]:
     ) as sockets:
         server._socket_port = next(iter(sockets.sockets)).getsockname()[1]
         front = await asyncio.start_server(server._front, "127.0.0.1", port)
-        server.url = "http://127.0.0.1:%d" % front.sockets[0].getsockname()[1]
+        server.url = f"http://127.0.0.1:{front.sockets[0].getsockname()[1]}"
         try:
             yield server
         finally:

@@ -10,7 +10,7 @@ import pytest
 
 from agent_client.app import App
 from agent_client.config import AgentConfig, load_config
-from agent_client.protocol.messages import Heartbeat, Result
+from agent_client.protocol.messages import Result
 from agent_client.resource_util import ResourceUtil
 from agent_client.state import Identity, StateDirectory
 from tests.agent_client.fake_server import AGENT_ID, TOKEN, FakeServer, fake_server, spec
