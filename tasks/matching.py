@@ -164,11 +164,6 @@ def rooms_of(hosts: Iterable[Host], bookings: Iterable[Booking]) -> dict[str, Ro
     return rooms
 
 
-def has_room(rooms: Mapping[str, Room]) -> bool:
-    """Return whether any host could take any task at all."""
-    return any(room.slots > 0 and room.host.takes_tasks for room in rooms.values())
-
-
 def suits(need: Need, host: Host) -> bool:
     """Return whether the host is of the right kind, whatever is free on it."""
     if need.agent_id and need.agent_id != host.agent_id:
@@ -190,31 +185,33 @@ def match(
 
     Reads no further than it must: it stops when every slot is given or `limit` is reached.
     """
-    rooms = {
+    rooms = _open_rooms(hosts, bookings)
+    free_slots = sum(room.slots for room in rooms.values())
+    wanted = free_slots if limit is None else min(free_slots, limit)
+    lines: dict[tuple[object, ...], list[Room]] = {}
+    grants: list[Grant] = []
+    if not wanted:
+        return grants  # Before the first need is read: with a full fleet a pass costs nothing.
+    for need in needs:
+        line = lines.get(need.shape)
+        if line is None:
+            line = lines[need.shape] = _line_up(need, rooms.values())
+        grant = _grant(need, line, avoid)
+        if grant is not None:
+            grants.append(grant)
+            if len(grants) >= wanted:
+                break
+    return grants
+
+
+def _open_rooms(hosts: Iterable[Host], bookings: Iterable[Booking]) -> dict[str, Room]:
+    """Return what is left of the hosts that could take any task at all."""
+    rooms = rooms_of(hosts, bookings)
+    return {
         agent_id: room
-        for agent_id, room in rooms_of(hosts, bookings).items()
+        for agent_id, room in rooms.items()
         if room.host.takes_tasks and room.slots > 0
     }
-    free_slots = sum(room.slots for room in rooms.values())
-    free_slots = free_slots if limit is None else min(free_slots, limit)
-    candidates: dict[tuple[object, ...], list[Room]] = {}
-    grants: list[Grant] = []
-    if not free_slots:
-        return grants
-    for need in needs:
-        shape = need.shape
-        line = candidates.get(shape)
-        if line is None:
-            line = candidates[shape] = _line_up(need, rooms.values())
-        grant = _grant(need, line, avoid)
-        if grant is None:
-            continue
-        room = rooms[grant.agent_id]
-        room.book(Booking(grant.agent_id, need.cpu_cores, grant.gpu_ids, need.gpu_memory_mb))
-        grants.append(grant)
-        if len(grants) >= free_slots:
-            break
-    return grants
 
 
 def _line_up(need: Need, rooms: Iterable[Room]) -> list[Room]:
@@ -235,7 +232,7 @@ def _spare(room: Room) -> tuple[int, int, int, str]:
 
 
 def _grant(need: Need, line: list[Room], avoid: Avoid | None) -> Grant | None:
-    """Take the best host of the line that still fits; drops those that no longer do."""
+    """Book the best host of the line that still fits; drops those that no longer do."""
     position = len(line) - 1
     while position >= 0:
         room = line[position]
@@ -243,6 +240,8 @@ def _grant(need: Need, line: list[Room], avoid: Avoid | None) -> Grant | None:
         if gpu_ids is None:
             del line[position]
         elif avoid is None or not avoid(need.task_id, room.host.agent_id):
-            return Grant(need.task_id, room.host.agent_id, gpu_ids)
+            agent_id = room.host.agent_id
+            room.book(Booking(agent_id, need.cpu_cores, gpu_ids, need.gpu_memory_mb))
+            return Grant(need.task_id, agent_id, gpu_ids)
         position -= 1
     return None

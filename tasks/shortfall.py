@@ -121,13 +121,23 @@ def _occupied(need: Need, room: Room) -> Shortfall | None:
         return Shortfall(Lack.CPU, name, need.cpu_cores, max(room.cores, 0))
     if room.fitting_gpus(need) is not None:
         return None
-    if need.gpu_memory_mb:
-        free = sorted((room.free_mb(card) for card in room.host.gpus), reverse=True)
-        available = max(free[need.gpu_count - 1], 0)
-        return Shortfall(Lack.GPU_MEMORY, name, need.gpu_memory_mb, available)
-    foreign = [card for card in room.host.gpus if card.foreign_mb > FOREIGN_TOLERANCE_MB]
-    free_cards = sum(room.is_free(card) for card in room.host.gpus)
-    if foreign and free_cards + len(foreign) >= need.gpu_count:
+    return _short_of_memory(need, room) if need.gpu_memory_mb else _short_of_cards(need, room)
+
+
+def _short_of_memory(need: Need, room: Room) -> Shortfall:
+    """Return how much memory the last of the wanted GPUs has free."""
+    free = sorted((room.free_mb(card) for card in room.host.gpus), reverse=True)
+    available = max(free[need.gpu_count - 1], 0)
+    return Shortfall(Lack.GPU_MEMORY, room.host.name, need.gpu_memory_mb, available)
+
+
+def _short_of_cards(need: Need, room: Room) -> Shortfall:
+    """Return how many whole GPUs are free, and whether foreign processes are to blame."""
+    name, cards = room.host.name, room.host.gpus
+    free = sum(room.is_free(card) for card in cards)
+    foreign = [card for card in cards if card.foreign_mb > FOREIGN_TOLERANCE_MB]
+    # Named only where they make the difference: otherwise our own tasks are in the way.
+    if foreign and free + len(foreign) >= need.gpu_count:
         held = ", ".join(f"GPU {card.index}" for card in foreign)
-        return Shortfall(Lack.GPU_FOREIGN, name, need.gpu_count, free_cards, held)
-    return Shortfall(Lack.GPU_COUNT, name, need.gpu_count, free_cards)
+        return Shortfall(Lack.GPU_FOREIGN, name, need.gpu_count, free, held)
+    return Shortfall(Lack.GPU_COUNT, name, need.gpu_count, free)

@@ -7,6 +7,7 @@ reconciliation until the host reports the end, so it survives restarts of both s
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -53,7 +54,7 @@ def cancel_task(task: Task, *, by: Actor) -> Task:
                 % {"status": Status(found.status).label},
                 code="task_ended",
             )
-        if found.phase != Phase.CANCELING:
+        if _is_open(found):
             _cancel([found], by)
             audit.record(by, "task.cancel", found)
     return found
@@ -61,60 +62,81 @@ def cancel_task(task: Task, *, by: Actor) -> Task:
 
 def cancel_tasks(task_ids: Sequence[int], *, by: Principal) -> list[Task]:
     """Cancel those of the tenant's tasks that have not ended; raises NotFound for unknown ids."""
-    if not isinstance(task_ids, list | tuple) or not all(type(one) is int for one in task_ids):
-        raise Invalid(_("Must be a list of task ids."), fields={"ids": [_("A list of task ids.")]})
-    if len(task_ids) > MAX_BATCH:
-        sentence = _("At most %(limit)d tasks.") % {"limit": MAX_BATCH}
-        raise Invalid(sentence, fields={"ids": [sentence]})
+    _check_ids(task_ids)
     with write_transaction():
         found = lock_tasks(task_ids)
         tasks = [task for task in found.values() if task.tenant_id == by.tenant_id]
-        missing = set(task_ids) - {task.pk for task in tasks}
-        if missing:
-            names = ", ".join(f"#{number}" for number in sorted(missing)[:10])
-            raise NotFound(_("There is no such task: %(ids)s") % {"ids": names})
-        open_tasks = [t for t in tasks if not t.is_final and t.phase != Phase.CANCELING]
-        _cancel(open_tasks, by)
+        _check_known(task_ids, tasks)
+        open_tasks = [task for task in tasks if _is_open(task)]
         if open_tasks:
+            _cancel(open_tasks, by)
             detail = {"ids": [task.pk for task in open_tasks]}
             audit.record(by, "task.cancel_batch", detail=detail)
     return tasks
 
 
+def _check_ids(task_ids: object) -> None:
+    """Raise Invalid unless it is a list of at most MAX_BATCH ids."""
+    sentence = ""
+    if not isinstance(task_ids, list | tuple) or not all(type(one) is int for one in task_ids):
+        sentence = _("Must be a list of task ids.")
+    elif len(task_ids) > MAX_BATCH:
+        sentence = _("At most %(limit)d tasks.") % {"limit": MAX_BATCH}
+    if sentence:
+        raise Invalid(sentence, fields={"ids": [sentence]})
+
+
+def _check_known(task_ids: Iterable[int], tasks: Iterable[Task]) -> None:
+    """Raise NotFound when an id is none of the tenant's tasks."""
+    missing = set(task_ids) - {task.pk for task in tasks}
+    if missing:
+        names = ", ".join(f"#{number}" for number in sorted(missing)[:10])
+        raise NotFound(_("There is no such task: %(ids)s") % {"ids": names})
+
+
+def _is_open(task: Task) -> bool:
+    """Return whether a cancel would change anything about the task."""
+    return not task.is_final and task.phase != Phase.CANCELING
+
+
 def _cancel(tasks: Sequence[Task], by: Actor) -> None:
     """Move locked tasks towards canceled and arrange what hosts are told."""
     actor = by.name if isinstance(by, Principal) else by
-    running = [task for task in tasks if task.status == Status.RUNNING]
-    waiting = [task for task in tasks if task.status != Status.RUNNING]
-    offered = [task for task in waiting if task.state == OFFERED]
     now = timezone.now()
     wish = {"cancel_requested_at": now, "cancel_requested_by": actor[:200]}
     end = {**wish, "reason": Reason.USER_CANCEL, "end_time": now}
+    running = [task for task in tasks if task.status == Status.RUNNING]
+    waiting = [task for task in tasks if task.status != Status.RUNNING]
+    # Asked before the move, which makes them canceled like the others.
+    offered = [task for task in waiting if task.state == OFFERED]
     move_all([Move(task, CANCELED, "canceled", actor, end) for task in waiting])
     move_all([Move(task, CANCELING, "cancel_requested", actor, wish) for task in running])
-    tenants = settle(waiting) | {task.tenant_id for task in offered}
-    for task in offered:
-        ref = TaskRef(task_id=task.pk, offer=task.offer)
-        _after_commit(task, Revoked(message_id=next_message_id(), tasks=(ref,)))
+    _revoke(offered)
     _order_stop(running)
-    for tenant_id in tenants:
+    # What was only offered has booked a slot until now.
+    for tenant_id in settle(waiting) | {task.tenant_id for task in offered}:
         offer_waiting(tenant_id)
+
+
+def _revoke(tasks: Iterable[Task]) -> None:
+    """Tell each host, after the commit, that an offer is void."""
+    for task in tasks:
+        ref = TaskRef(task_id=task.pk, offer=task.offer)
+        _after_commit(task.agent_id, Revoked(message_id=next_message_id(), tasks=(ref,)))
 
 
 def _order_stop(tasks: Iterable[Task]) -> None:
     """Tell each host once, after the commit, to stop its tasks."""
-    orders: dict[str, list[CancelOrder]] = {}
-    by_agent: dict[str, Task] = {}
+    orders: dict[str | None, list[CancelOrder]] = defaultdict(list)
     for task in tasks:
         order = CancelOrder(task_id=task.pk, offer=task.offer, reason=Reason.USER_CANCEL.value)
-        orders.setdefault(task.agent_id or "", []).append(order)
-        by_agent[task.agent_id or ""] = task
+        orders[task.agent_id].append(order)
     for agent_id, batch in orders.items():
         message = CancelTasksBatch(message_id=next_message_id(), tasks=tuple(batch))
-        _after_commit(by_agent[agent_id], message)
+        _after_commit(agent_id, message)
 
 
-def _after_commit(task: Task, message: ServerMessage) -> None:
-    """Send a message to the task's host once the transaction is committed."""
-    if task.agent_id:
-        transaction.on_commit(partial(delivery.deliver, task.agent_id, message))
+def _after_commit(agent_id: str | None, message: ServerMessage) -> None:
+    """Send a message to a host once the transaction is committed."""
+    if agent_id:
+        transaction.on_commit(partial(delivery.deliver, agent_id, message))

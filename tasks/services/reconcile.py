@@ -9,8 +9,8 @@ Tasks the server does not know are left alone: they are shown as orphans, never 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ from agent_client.protocol.messages import Desired, Hold, Want
 from agents import connections
 from agents.inbox import AgentPrincipal, Beat
 from agents.reply import Reply
-from tasks.choices import CANCELED, CANCELING, FAILED, OCCUPYING, OFFERED, RUNNING, STARTING, Reason
+from tasks.choices import CANCELED, CANCELING, FAILED, OFFERED, RUNNING, STARTING, Reason
 from tasks.logs.files import reader
 from tasks.models import Task
 from tasks.services.endings import Ending, end_tasks
@@ -73,21 +73,38 @@ class _Round:
 
 def reconcile(beats: Sequence[Beat]) -> None:
     """Compare each host's holds with its rows and add what follows to the answers."""
+    # Of several beats in one batch only the last says what the host holds now.
     latest = {beat.principal.agent_id: beat for beat in beats}
     tasks = _tasks_of(latest.values())
+    expected: dict[str, list[Task]] = defaultdict(list)
+    for task in tasks.values():
+        expected[task.agent_id or ""].append(task)
     round_ = _Round()
-    for beat in latest.values():
-        held = {hold.task_id for hold in beat.holds or ()}
-        for hold in beat.holds or ():
-            _judge_hold(round_, beat, hold, tasks.get(hold.task_id))
-        for task in tasks.values():
-            if task.agent_id == beat.principal.agent_id and task.pk not in held:
-                _judge_absence(round_, beat, task)
+    for agent_id, beat in latest.items():
+        _judge_host(round_, beat, tasks, expected[agent_id])
+    _carry_out(round_, latest)
+
+
+def _judge_host(
+    round_: _Round, beat: Beat, tasks: Mapping[int, Task], expected: Iterable[Task]
+) -> None:
+    """Decide about all that one host holds, and all that it should hold."""
+    holds = beat.holds or ()
+    for hold in holds:
+        _judge_hold(round_, beat, hold, tasks.get(hold.task_id))
+    held = {hold.task_id for hold in holds}
+    for task in expected:
+        if task.pk not in held:
+            _judge_absence(round_, beat, task)
+
+
+def _carry_out(round_: _Round, beats: Mapping[str, Beat]) -> None:
+    """Write what was decided, put it into the answers, and offer what fits now."""
+    replies = {agent_id: beat.reply for agent_id, beat in beats.items()}
     move_all(round_.moves)
     _say(round_)
-    replies = {agent_id: beat.reply for agent_id, beat in latest.items()}
     end_tasks(round_.endings, replies=replies)
-    for tenant_id in sorted({beat.principal.tenant_id for beat in beats}):
+    for tenant_id in sorted({beat.principal.tenant_id for beat in beats.values()}):
         offer_waiting(tenant_id, replies=replies)
 
 
@@ -128,7 +145,7 @@ def _start_accepted(round_: _Round, reply: Reply, principal: AgentPrincipal, tas
     """Answer a confirmed offer whose confirmation or `go` was lost."""
     if task.state == OFFERED:
         round_.moves.append(Move(task, STARTING, "accepted", str(principal)))
-    if not any(ref.task_id == task.pk for ref in reply.started):
+    if not _was_told_to_go(reply, task):
         _want(reply, task, "run")
 
 
@@ -163,17 +180,30 @@ def _judge_absence(round_: _Round, beat: Beat, task: Task) -> None:
     if task.state == OFFERED:
         if _is_unheard(beat, task):
             round_.offers.append((beat.reply, task))
-    elif not _is_full_list(beat) or task.phase not in OCCUPYING:
-        return
+    elif not _is_full_list(beat):
+        return  # What it said earlier may be older than what it was told since.
     elif task.state == STARTING:
         # The go was lost, or the agent's state: it knows which, and starts or says so.
-        if not any(ref.task_id == task.pk for ref in beat.reply.started):
+        if not _was_told_to_go(beat.reply, task):
             round_.runs.append((beat.reply, task))
     elif task.state in (RUNNING, CANCELING) and missing.is_lost(task):
         missing.found(task)
-        to = CANCELED if task.state == CANCELING and task.start_time is None else FAILED
-        reason = Reason.USER_CANCEL if to == CANCELED else Reason.SUPERVISOR_LOST
-        round_.endings.append(Ending(task, to, reason, str(beat.principal)))
+        round_.endings.append(_loss_of(task, beat))
+
+
+def _loss_of(task: Task, beat: Beat) -> Ending:
+    """Return the end of a task of which its host knows nothing any more.
+
+    One that is to be canceled and never started has got what was wished for.
+    """
+    if task.state == CANCELING and task.start_time is None:
+        return Ending(task, CANCELED, Reason.USER_CANCEL, str(beat.principal))
+    return Ending(task, FAILED, Reason.SUPERVISOR_LOST, str(beat.principal))
+
+
+def _was_told_to_go(reply: Reply, task: Task) -> bool:
+    """Return whether the answer being made says `go` already."""
+    return any(ref.task_id == task.pk for ref in reply.started)
 
 
 def _is_full_list(beat: Beat) -> bool:
