@@ -12,7 +12,10 @@ from collections.abc import Mapping, Sequence
 from django.utils.translation import gettext as _
 
 SECONDS_BY_UNIT = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_LENGTH_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)[a-z]*\s*", re.IGNORECASE)
+_LENGTH_PART = re.compile(
+    r"(\d+(?:\.\d+)?)\s*(s(?:ec(?:onds?)?)?|m(?:in(?:utes?)?)?|h(?:ours?)?|d(?:ays?)?|)\s*",
+    re.IGNORECASE,
+)
 _ID = re.compile(r"#?(\d{1,18})")
 
 
@@ -68,7 +71,7 @@ def parse_length(text: str) -> int | None:
     parts = list(_LENGTH_PART.finditer(text))
     if "".join(part[0] for part in parts) != text:
         raise ValueError(_("Write a length of time such as 90, 15m or 2h 30m."))
-    return int(sum(float(part[1]) * SECONDS_BY_UNIT[part[2].lower()] for part in parts))
+    return int(sum(float(part[1]) * SECONDS_BY_UNIT[part[2][:1].lower()] for part in parts))
 
 
 def format_length(seconds: int | None) -> str:

@@ -6,7 +6,7 @@ Owns no rule of its own but how values are typed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
@@ -33,13 +33,13 @@ PASSED_ON = (
     "agent_id",
     "working_dir",
 )
-PARSERS = {
+PARSERS: dict[str, Callable[[str], Any]] = {
     "depends_on": form_values.parse_ids,
     "labels": form_values.parse_labels,
     "env": form_values.parse_environment,
     "timeout": form_values.parse_length,
 }
-FORMATTERS = {
+FORMATTERS: dict[str, Callable[[Any], str]] = {
     "depends_on": form_values.format_ids,
     "labels": form_values.format_labels,
     "env": form_values.format_environment,

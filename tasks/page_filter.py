@@ -23,15 +23,6 @@ TEXT_FILTERS = ("name", "script", "template_type", "agent_id", "priority")
 ORDERINGS = ("id", "name", "priority", "created_time", "duration_seconds")
 
 
-class CountedPaginator(Paginator):
-    """A paginator that is told the count, which the status chips have already cost."""
-
-    def __init__(self, rows: TaskQuerySet, count: int) -> None:
-        """Page the rows."""
-        super().__init__(rows, PAGE_SIZE, allow_empty_first_page=True)
-        self.count = count  # type: ignore[misc]
-
-
 @dataclass(frozen=True, slots=True)
 class StatusChip:
     """One state with how many tasks have it under the other filters."""
@@ -66,7 +57,8 @@ def task_page(tasks: TaskQuerySet, data: QueryDict) -> TaskPage:
     chosen = [status for status in data.getlist("status") if status in Status.values]
     count = sum(counts[status] for status in chosen or Status.values)
     rows = without_status.filter(status__in=chosen) if chosen else without_status
-    paginator = CountedPaginator(_ordered(rows, data.get("ordering", "")).shown(), count)
+    paginator = Paginator(_ordered(rows, data.get("ordering", "")).shown(), PAGE_SIZE)
+    paginator.count = count  # the chips' query has counted already
     page = paginator.get_page(data.get("page"))
     return TaskPage(
         page=page,

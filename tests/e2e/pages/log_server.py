@@ -23,8 +23,10 @@ UNACKED_LIMIT_BYTES = 1024 * 1024
 START_MS = 1_790_000_000_000
 
 HTML = """<!doctype html><html lang="en"><head><title>log</title>
-<link rel="stylesheet" href="/static/css/tokens.css"><link rel="stylesheet" href="/static/css/base.css">
-<link rel="stylesheet" href="/static/css/components.css"><link rel="stylesheet" href="/static/css/log.css">
+<link rel="stylesheet" href="/static/css/tokens.css">
+<link rel="stylesheet" href="/static/css/base.css">
+<link rel="stylesheet" href="/static/css/components.css">
+<link rel="stylesheet" href="/static/css/log.css">
 <link rel="stylesheet" href="/page.css">
 </head><body><task-log data-socket="/ws/tasks/1/log/" data-rest="/api/v1/tasks/1/log/"
  data-page="/tasks/1/" data-text-new-lines="{count} new lines" data-text-to-end="To the end"
@@ -32,7 +34,8 @@ HTML = """<!doctype html><html lang="en"><head><title>log</title>
  data-text-stored-of="stored {size} of {total} bytes" data-text-nothing="no output"
  data-text-nothing-yet="no output yet" data-text-rate="{count} lines/s"
  data-text-state-live="live" data-text-state-polling="polling" data-text-state-complete="complete"
- data-text-state-reconnecting="reconnecting" data-text-copied="copied" data-text-link-copied="link copied">
+ data-text-state-reconnecting="reconnecting" data-text-copied="copied"
+ data-text-link-copied="link copied">
 <div class="log-tools"><button class="chip" data-log="follow" data-log-do="follow">follow</button>
 <button class="chip" data-log="wrap" data-log-do="wrap">wrap</button>
 <button class="chip" data-log="time" data-log-do="time">time</button>
