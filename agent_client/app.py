@@ -102,32 +102,10 @@ class App:
             logger=logging.getLogger("agent_client.tasks"),
             login_environment=login_environment,
         )
-        self.runs = Runs(
-            supervisor=self.supervisor,
-            ledger=self.ledger,
-            session=self.session,
-            logs=self.logs,
-            reports=RunReports(self.session, flush=self.link.flush),
-            max_execution_seconds=config.task.max_execution_seconds,
-        )
+        self.runs = self._make_runs()
         self.sampler = Sampler(resources, cpu_cores_booked=lambda: self.ledger.cpu_cores_booked)
-        self.heart = Heart(
-            agent_id=identity.agent_id,
-            instance_id=identity.instance_id,
-            interval_seconds=config.task.heartbeat_interval,
-            holds=self.runs.holds,
-            is_busy=lambda: self.runs.running > 0,
-            sample=lambda: self.sampler.latest,
-            next_id=self.session.next_id,
-        )
-        self.dispatcher = Dispatcher(
-            session=self.session,
-            runs=self.runs,
-            logs=self.logs,
-            heart=self.heart,
-            flush=self.link.flush,
-            on_welcome=self._welcomed,
-        )
+        self.heart = self._make_heart()
+        self.dispatcher = self._make_dispatcher()
 
     # --- life --------------------------------------------------------------------
 
@@ -213,6 +191,40 @@ class App:
             session=self.session,
             on_message=lambda message: self.dispatcher.on_message(message),
             on_lost=lambda: self.dispatcher.on_lost(),
+        )
+
+    def _make_runs(self) -> Runs:
+        """Return the life of tasks, over what books, supervises and ships."""
+        return Runs(
+            supervisor=self.supervisor,
+            ledger=self.ledger,
+            session=self.session,
+            logs=self.logs,
+            reports=RunReports(self.session, flush=self.link.flush),
+            max_execution_seconds=self.config.task.max_execution_seconds,
+        )
+
+    def _make_heart(self) -> Heart:
+        """Return the heartbeat; it begins in the configured pace."""
+        return Heart(
+            agent_id=self.identity.agent_id,
+            instance_id=self.identity.instance_id,
+            interval_seconds=self.config.task.heartbeat_interval,
+            holds=self.runs.holds,
+            is_busy=lambda: self.runs.running > 0,
+            sample=lambda: self.sampler.latest,
+            next_id=self.session.next_id,
+        )
+
+    def _make_dispatcher(self) -> Dispatcher:
+        """Return what hands the server's messages to the parts."""
+        return Dispatcher(
+            session=self.session,
+            runs=self.runs,
+            logs=self.logs,
+            heart=self.heart,
+            flush=self.link.flush,
+            on_welcome=self._welcomed,
         )
 
     def _socket(self, server: str) -> Transport:

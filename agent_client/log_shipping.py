@@ -164,6 +164,8 @@ class LogShipper:
             stream.is_refused = True
             self._unwatch(stream)
             self._queue(stream)
+            if self.is_stored(stream.key):
+                self._on_stored(stream.key)
         else:
             self._paused_until = _now() + SLOW_DOWN_SECONDS
             self._repeat(stream)
