@@ -15,7 +15,10 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Return one browser for the tests of a module; its event loop would bar async tests of others."""
+    """Return one browser for the tests of a module.
+
+    Its event loop would bar the asynchronous tests of other modules.
+    """
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
