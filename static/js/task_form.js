@@ -4,7 +4,7 @@
  * Handlers hang on the document, because a refused form is swapped for a new one.
  */
 
-import { toast } from "./ui.js";
+import { ask, toast } from "./ui.js";
 
 const form = () => document.getElementById("task-form");
 const editor = () => form().querySelector("code-editor");
@@ -34,7 +34,7 @@ async function takeTemplate(name) {
   if (!option) return;
   const { value } = editor();
   const isUntouched = !value.trim() || value === filledWith;
-  if (!isUntouched && !window.confirm(text("textFill", { name }))) return;
+  if (!isUntouched && !(await ask(option, text("textFill", { name })))) return;
   const answer = await fetch(`/api/v1/templates/${option.dataset.template}/`, {
     headers: { Accept: "application/json" }, credentials: "same-origin",
   });

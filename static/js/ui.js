@@ -77,7 +77,7 @@ function alignSpinners() {
 }
 
 /* --- confirmation: hx-confirm on HTMX elements, data-confirm on plain forms ------------------- */
-function ask(element, question) {
+export function ask(element, question) {
   const dialog = $("#confirm");
   $("[data-confirm-title]", dialog).textContent = element.dataset.confirmTitle ?? texts.confirmTitle;
   $("[data-confirm-text]", dialog).textContent = question;
