@@ -121,7 +121,7 @@ class Runs:
             task = self._supervisor.tasks().get(key)
             if task is None:
                 continue
-            if task.state == "accepted" and key not in self._launches:
+            if task.state == "accepted":
                 self._let_go(key)
             else:
                 self._forget_wanted.add(key)
@@ -134,7 +134,7 @@ class Runs:
             task = self._supervisor.tasks().get(key)
             if task is None or task.state == "finished":
                 continue
-            if task.state == "accepted" and key not in self._launches:
+            if task.state == "accepted":
                 self._end_unstarted(key, reason=order.reason)
                 continue
             grace_seconds = order.grace_seconds
@@ -149,7 +149,7 @@ class Runs:
             task = self._supervisor.tasks().get(key)
             if task is None:
                 continue
-            if task.state in ("claimed", "running") or key in self._launches:
+            if task.state in ("claimed", "running"):
                 logger.warning("task %s.%s runs and is not forgotten", *key)
             elif task.state == "accepted" or self._logs.is_stored(key):
                 self._let_go(key)
@@ -255,6 +255,15 @@ class Runs:
             gpu_ids=booking.gpu_ids if booking else (),
         )
 
+    def _withdraw_start(self, key: TaskKey) -> None:
+        """Take back a `go` that came in the same breath: its start has not begun yet.
+
+        A start that has begun has moved its task on from `accepted`.
+        """
+        launch = self._launches.get(key)
+        if launch is not None:
+            launch.cancel()
+
     def _launch_ended(self, key: TaskKey, launch: asyncio.Task[None]) -> None:
         """Forget a start that is over; a defect in it must be seen."""
         self._launches.pop(key, None)
@@ -279,11 +288,13 @@ class Runs:
     def _end_unstarted(self, key: TaskKey, *, reason: str) -> None:
         """End an accepted task that the server has committed and that must not start now."""
         self._never_started.add(key)
+        self._withdraw_start(key)
         self._ledger.release(key)
         self._reports.ended_unstarted(key, reason=reason, detail="It had not started.")
 
     def _let_go(self, key: TaskKey) -> None:
         """Delete a task here: its booking, its messages, its log, its directory."""
+        self._withdraw_start(key)
         self._ledger.release(key)
         self._session.drop_task(*key)
         self._logs.drop(key)

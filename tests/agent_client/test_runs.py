@@ -362,6 +362,24 @@ async def test_accepted_task_ends_unstarted_when_it_is_canceled(world):
     assert (world.supervisor.launched, world.ledger.slots_booked) == ([], 0)
 
 
+async def test_nothing_starts_when_cancel_comes_in_the_same_breath_as_go(world):
+    world.runs.offers([spec(1)])
+    world.said()
+    world.runs.go([REF])
+    world.runs.cancel([CancelOrder(task_id=1, offer=1)])
+    await world.runs.close()
+    assert (world.supervisor.launched, world.supervisor.stopped) == ([], [])
+    assert world.said()[0].reason == "user_cancel"
+
+
+async def test_nothing_starts_when_revocation_comes_in_the_same_breath_as_go(world):
+    world.runs.offers([spec(1)])
+    world.runs.go([REF])
+    world.runs.revoked([REF])
+    await world.runs.close()
+    assert (world.supervisor.launched, world.supervisor.held) == ([], {})
+
+
 async def test_finished_task_is_left_alone_when_it_is_canceled(world):
     await world.start()
     world.move("finished")
