@@ -26,8 +26,10 @@ from agent_client.transport.base import ConnectionFailed
 
 logger = logging.getLogger(__name__)
 
-BATCH_SECONDS = 0.05
+BATCH_SECONDS = 0.025
 """A task that writes all the time ships this often, unless it writes faster than we read."""
+CHUNKS_PER_SECOND = 2000
+"""So many chunks all chatty tasks may make: with more than 50 of them each ships less often."""
 QUIET_SECONDS = 0.02
 """A task that was silent for this long ships its next line at once."""
 STALL_SECONDS = 10.0
@@ -276,7 +278,8 @@ class LogShipper:
             stream.timer = None
             self._queue(stream)
 
-        pause_seconds = BATCH_SECONDS - since_seconds
+        pace_seconds = max(BATCH_SECONDS, len(self._streams) / CHUNKS_PER_SECOND)
+        pause_seconds = pace_seconds - since_seconds
         stream.timer = asyncio.get_running_loop().call_later(pause_seconds, later)
 
     def _queue(self, stream: _Stream) -> None:
