@@ -2,8 +2,8 @@
 
 Owns the subscriptions of this process. A hint carries no data and may be lost; whoever
 gets one reads the truth itself. Promises that publish() never blocks and never raises,
-and that a topic is passed on at once and then at most every 100 ms: a burst of changes
-costs its watchers one call, and nothing at all where nobody watches.
+and that a topic is passed on at once and then at most every 100 ms (a log every 20 ms): a
+burst of changes costs its watchers one call, and nothing at all where nobody watches.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from dialer_platform.console import relay
 logger = logging.getLogger(__name__)
 
 COALESCE_SECONDS = 0.1
+LOG_COALESCE_SECONDS = 0.02
+"""A line should be seen at once; its watchers read one range of a file, not a page."""
+LOG_PREFIX = "log."
 HINT = "live.hint"
 
 Key = tuple[str, str]
@@ -31,7 +34,7 @@ _guard = threading.Lock()
 _wake = threading.Condition(_guard)
 _subscribers: dict[Key, list[Callback]] = {}
 _pending: dict[Key, bool] = {}
-"""Topics within their 100 ms: True when another hint waits for the end."""
+"""Topics within their pause: True when another hint waits for the end."""
 _due: list[tuple[float, Key]] = []
 # Versions rise across restarts, so that a page never takes a newer hint for an older one.
 _versions = itertools.count(int(time.time() * 1000))
@@ -90,10 +93,15 @@ def _admit(key: Key) -> bool:
         if not _is_watched(key) and not relay.is_enabled():
             return False
         _pending[key] = False
-        heapq.heappush(_due, (time.monotonic() + COALESCE_SECONDS, key))
+        heapq.heappush(_due, (time.monotonic() + _pause_seconds(key[1]), key))
         _ensure_timer()
         _wake.notify()
         return True
+
+
+def _pause_seconds(topic: str) -> float:
+    """Return how long further hints of the topic wait after one went out."""
+    return LOG_COALESCE_SECONDS if topic.startswith(LOG_PREFIX) else COALESCE_SECONDS
 
 
 def _is_watched(key: Key) -> bool:
@@ -127,7 +135,7 @@ def _on_remote_hint(payload: dict[str, str]) -> None:
 
 
 def _ensure_timer() -> None:
-    """Start the thread that ends the 100 ms of each topic; the caller holds the guard."""
+    """Start the thread that ends the pause of each topic; the caller holds the guard."""
     global _timer
     if _timer is None or not _timer.is_alive():
         _timer = threading.Thread(target=_run_timer, name="live-hints", daemon=True)
@@ -135,7 +143,7 @@ def _ensure_timer() -> None:
 
 
 def _run_timer() -> None:
-    """Send what waited at the end of each topic's 100 ms, for as long as the process lives."""
+    """Send what waited at the end of each topic's pause, for as long as the process lives."""
     while True:
         for key in _take_due():
             _dispatch(key)
@@ -153,5 +161,5 @@ def _take_due() -> list[Key]:
             if _pending.pop(key):
                 waiting.append(key)
                 _pending[key] = False
-                heapq.heappush(_due, (now + COALESCE_SECONDS, key))
+                heapq.heappush(_due, (now + _pause_seconds(key[1]), key))
         return waiting

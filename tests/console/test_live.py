@@ -96,3 +96,7 @@ def test_hint_of_another_process_reaches_watchers_here(watch, topic):
     notes = [[live.HINT, {"tenant_id": "default", "topic": topic}]]
     relay.receive({"from": "another process", "notes": notes})
     assert len(watcher.hints) == 1
+
+
+def test_log_topics_wait_less_than_others():
+    assert live._pause_seconds("log.7") < live._pause_seconds("task.7")
