@@ -33,14 +33,14 @@ LOCKED_COLUMNS = (
     "log_bytes",
     "unkillable",
     "cancel_requested_by",
+    "cpu_cores",
 )
-"""What decides about a move; the other columns are read when somebody asks for them."""
+"""What decides about a move or follows from it; others are read when somebody asks for them."""
 SPEC_COLUMNS = (
     *LOCKED_COLUMNS,
     "script_type",
     "script_content",
     "priority",
-    "cpu_cores",
     "gpu_ids",
     "gpu_memory",
     "timeout",

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from agent_client.protocol.messages import Result
 from agents.reply import Reply
-from agents.services.sub_agents import close_sub_agents
+from agents.services.sub_agents import EndedTask, close_sub_agents
 from tasks.choices import CANCELED, COMPLETED, FAILED, Reason, State
 from tasks.models import Task
 from tasks.services.dependencies import settle
@@ -48,7 +48,9 @@ def end_tasks(endings: Sequence[Ending], *, replies: Mapping[str, Reply] | None 
         return
     move_all([ending.to_move() for ending in endings])
     tasks = [ending.task for ending in endings]
-    close_sub_agents((task.agent_id, task.pk) for task in tasks if task.agent_id)
+    close_sub_agents(
+        [EndedTask(task.agent_id, task.tenant_id, task.pk) for task in tasks if task.agent_id]
+    )
     tenants = settle(tasks) | {task.tenant_id for task in tasks}
     for tenant_id in sorted(tenants):
         offer_waiting(tenant_id, replies=replies)

@@ -110,8 +110,26 @@ def test_start_told_twice_makes_one_row(agent):
     assert Agent.objects.running().count() == 1
 
 
+def test_start_leaves_every_other_column_at_its_default(agent):
+    sub_agents.open_sub_agents([sub_agents.StartedTask(agent.id, "default", 7, "train", 4)])
+    row, blank = Agent.objects.get(task_id=7), Agent()
+    assert (row.name, row.cpu_cores, row.online_since) == ("train", 4, row.created_time)
+    for name in ("labels", "script_types", "gpu_info", "is_draining", "epoch", "revoked_at"):
+        assert getattr(row, name) == getattr(blank, name)
+
+
+def test_end_told_twice_keeps_the_time_of_the_first(agent):
+    sub_agents.open_sub_agent(agent.id, 7, "train")
+    sub_agents.close_sub_agent(agent.id, 7)
+    ended_at = Agent.objects.get(task_id=7).last_heartbeat_time
+    sub_agents.close_sub_agent(agent.id, 7)
+    assert Agent.objects.get(task_id=7).last_heartbeat_time == ended_at
+
+
 def test_end_of_an_unknown_task_is_ignored(agent):
     sub_agents.close_sub_agent(agent.id, 99)
+    sub_agents.close_sub_agent("a-0000000000", 99)
+    assert not Agent.objects.filter(type="sub").exists()
 
 
 def test_starts_of_many_tasks_are_written_together(agent, django_assert_max_num_queries):
@@ -124,7 +142,8 @@ def test_starts_of_many_tasks_are_written_together(agent, django_assert_max_num_
 def test_ended_sub_agents_are_deleted_after_a_day(agent):
     for task_id in (1, 2, 3):
         sub_agents.open_sub_agent(agent.id, task_id, "t")
-    sub_agents.close_sub_agents([(agent.id, 1), (agent.id, 2)])
+    ended = [sub_agents.EndedTask(agent.id, "default", task_id) for task_id in (1, 2)]
+    sub_agents.close_sub_agents(ended)
     Agent.objects.filter(task_id=1).update(last_heartbeat_time="2020-01-01T00:00Z")
     assert sub_agents.delete_old_sub_agents() == 1
     assert set(Agent.objects.filter(type="sub").values_list("task_id", flat=True)) == {2, 3}
