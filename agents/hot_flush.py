@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -38,6 +39,14 @@ CAPACITY_STATEMENT = """
     WHERE id = %s AND (cpu_cores <> %s OR memory_bytes <> %s OR slots <> %s)
 """
 
+Reader = Callable[[Sequence[HotAgent]], None]
+_readers: dict[str, Reader] = {}
+
+
+def register_reader(name: str, reader: Reader) -> None:
+    """Have another app read what changed, after each flush and in the flusher's thread."""
+    _readers[name] = reader
+
 
 def flush() -> int:
     """Write what changed since the last flush and return how many hosts; raises DatabaseError."""
@@ -53,6 +62,7 @@ def flush() -> int:
     except DatabaseError:
         hot.give_back(changed)
         raise
+    _show_readers(changed)
     _tell_pages(changed)
     return len(changed)
 
@@ -157,6 +167,15 @@ def _capacity_row(one: HotAgent) -> tuple[Any, ...]:
 def _json(value: Any) -> str:
     """Return a value as JSON text; a fifth of the time of the standard library's."""
     return msgspec.json.encode(value).decode()
+
+
+def _show_readers(changed: list[HotAgent]) -> None:
+    """Show the registered readers what changed, before pages look at what they made of it."""
+    for name, reader in _readers.items():
+        try:
+            reader(changed)
+        except Exception:  # the other readers and the next flush do not depend on it
+            log.exception("live figures could not be read by %s", name)
 
 
 def _tell_pages(changed: list[HotAgent]) -> None:

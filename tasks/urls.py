@@ -15,6 +15,7 @@ urlpatterns = [
     path("bulk/", actions.bulk, name="bulk"),
     path("<int:task_id>/", detail.task_detail, name="detail"),
     path("<int:task_id>/live/", detail.task_live, name="live"),
+    path("<int:task_id>/samples/", detail.task_samples, name="samples"),
     path("<int:task_id>/cancel/", actions.cancel, name="cancel"),
     path("<int:task_id>/rerun/", actions.rerun, name="rerun"),
 ]

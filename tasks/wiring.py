@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from agent_client.protocol.messages import Accepted, Flagged, Refused, Result, Started
-from agents import endpoints, inbox
+from agents import endpoints, hot_flush, inbox
 from dialer_platform import housekeeping, runtime
+from tasks.samples import curves
 from tasks.services import log_intake, losses, offering, progress, reconcile, runs, submit
 
 OFFER_PASS_SECONDS = 1.0
@@ -23,6 +24,7 @@ def connect() -> None:
     inbox.register_beat(reconcile.reconcile)
     inbox.register_log_sink(log_intake.take_chunk)
     endpoints.register_log_put(log_intake.take_raw)
+    hot_flush.register_reader("task samples", curves.take)
     runtime.register("task progress", progress.start, progress.stop)
     housekeeping.register("tasks.offer", OFFER_PASS_SECONDS, offering.offer_everywhere)
     housekeeping.register(

@@ -59,6 +59,20 @@ def spark_points(values: Sequence[float], *, top: float | None = None) -> str:
     )
 
 
+def timed_points(samples: Sequence[tuple[float, float]], *, top: float) -> str:
+    """Return the points of a polyline over (time, value) in order of time; empty below two."""
+    if len(samples) < 2:
+        return ""
+    first, last = samples[0][0], samples[-1][0]
+    across = SPARK_WIDTH / max(last - first, 1e-9)
+    up = SPARK_HEIGHT / top if top > 0 else 0.0
+    return " ".join(
+        f"{(time - first) * across:.1f},"
+        f"{SPARK_HEIGHT - min(max(value, 0.0) * up, SPARK_HEIGHT):.1f}"
+        for time, value in samples
+    )
+
+
 def priority_marks(priority: int) -> list[tuple[int, bool]]:
     """Return five (x, is lit) marks; priority 1, the highest, lights all."""
     lit = PRIORITIES + 1 - priority

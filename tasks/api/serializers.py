@@ -160,6 +160,27 @@ class TaskRequestSerializer(serializers.Serializer[Any]):
     merge_output = serializers.BooleanField(default=False)
 
 
+class SampleSerializer(serializers.Serializer[Any]):
+    """What a task used at a time; usages are means, memory is the peak since the last one."""
+
+    time = serializers.IntegerField(help_text="Seconds since the epoch")
+    cpu_usage = serializers.FloatField(help_text="Percent of one core, all processes together")
+    memory_bytes = serializers.IntegerField()
+    gpu_usage = serializers.FloatField(
+        allow_null=True, help_text="Percent, the mean of the task's GPUs; null without one"
+    )
+    gpu_memory_mb = serializers.IntegerField(
+        allow_null=True, help_text="Used on the task's GPUs together; null without one"
+    )
+
+
+class SamplesSerializer(serializers.Serializer[Any]):
+    """The curves of a task: some 300 samples at most, oldest first."""
+
+    task_id = serializers.IntegerField()
+    samples = SampleSerializer(many=True)
+
+
 class CancelBatchSerializer(serializers.Serializer[Any]):
     """Which tasks to cancel."""
 

@@ -17,6 +17,7 @@ from dialer_platform.errors import Invalid
 from tasks.api.log_answers import LogQuery, answer_log
 from tasks.api.serializers import (
     CancelBatchSerializer,
+    SamplesSerializer,
     TaskDetailSerializer,
     TaskRequestSerializer,
     TaskSerializer,
@@ -24,6 +25,7 @@ from tasks.api.serializers import (
 from tasks.filters import TaskFilter
 from tasks.models import Task
 from tasks.querysets import TaskQuerySet
+from tasks.samples import files
 from tasks.services.cancel import cancel_task, cancel_tasks
 from tasks.services.change import update_task
 from tasks.services.rerun import rerun_task
@@ -57,6 +59,7 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
         "list": "task.view",
         "retrieve": "task.view",
         "log": "task.view",
+        "samples": "task.view",
         "create": "task.submit",
         "batch": "task.submit",
         "partial_update": "task.change",
@@ -144,6 +147,14 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
     def log(self, request: Request, pk: str) -> HttpResponseBase:
         """Return raw bytes of the log in order of arrival, or of one stream."""
         return answer_log(self.get_object(), LogQuery.parse(request.query_params))
+
+    @extend_schema(responses=SamplesSerializer, filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None, filterset_class=None)
+    def samples(self, request: Request, pk: str) -> Response:
+        """Return what the task used over time; empty for a task of a few seconds."""
+        task = self.get_object()
+        found = {"task_id": task.pk, "samples": files.read(task.pk)}
+        return Response(SamplesSerializer(found).data)
 
     def _answer(self, task: Task, code: int) -> Response:
         """Answer with one task as it is stored now."""

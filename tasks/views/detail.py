@@ -11,6 +11,8 @@ from django.views.decorators.http import require_GET
 from dialer_platform.console.htmx import answers_errors, render_fragment, render_page
 from tasks.logs.files import reader
 from tasks.models import Task
+from tasks.samples import files
+from tasks.samples.charts import charts
 from tasks.views.access import task_for
 from tasks.waiting import reason_sentence
 
@@ -41,6 +43,14 @@ def task_live(request: HttpRequest, task_id: int) -> HttpResponse:
     return render_fragment(request, "tasks/_task_live.html", detail_context(task))
 
 
+@require_GET
+@answers_errors
+def task_samples(request: HttpRequest, task_id: int) -> HttpResponse:
+    """Show the curves of what a task used; 204 when they did not change."""
+    task = task_for(request, task_id)
+    return render_fragment(request, "tasks/_task_samples.html", samples_context(task))
+
+
 def detail_context(task: Task) -> dict[str, Any]:
     """Return what the pages of one task show."""
     dependents = task.dependents.order_by("id")[: MAX_CHIPS + 1]
@@ -52,7 +62,14 @@ def detail_context(task: Task) -> dict[str, Any]:
         "events": task.events.order_by("id")[:MAX_EVENTS],
         "sentence": reason_sentence(task),
         "last_lines": last_lines(task) if task.status == "failed" else "",
+        **samples_context(task),
     }
+
+
+def samples_context(task: Task) -> dict[str, Any]:
+    """Return what a task's curves show."""
+    started_at = task.start_time.timestamp() if task.start_time else None
+    return {"task": task, "charts": charts(files.read(task.pk), started_at=started_at)}
 
 
 def last_lines(task: Task) -> str:

@@ -166,3 +166,17 @@ def hot_speaker(agent_id: str):
 def speaker_alone():
     """Return a host that has no row."""
     return hot_speaker("a-1")
+
+
+@pytest.mark.django_db
+def test_readers_see_what_was_flushed(agent, speaker, monkeypatch):
+    shown: list[str] = []
+    readers = {"broken": lambda hosts: 1 / 0, "eager": lambda hosts: shown.extend(names(hosts))}
+    monkeypatch.setattr(hot_flush, "_readers", readers)
+    hot.note_beat(speaker, wire.beat(agent.id))
+    assert (hot_flush.flush(), shown) == (1, [agent.id])
+
+
+def names(hosts: list[hot.HotAgent]) -> list[str]:
+    """Return the ids of hosts."""
+    return [host.agent_id for host in hosts]

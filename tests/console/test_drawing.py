@@ -33,6 +33,16 @@ def test_curve_is_cut_at_the_top_and_flat_for_zeros():
 
 def test_curve_needs_two_values():
     assert drawing.spark_points([1]) == ""
+    assert drawing.timed_points([(1, 1)], top=1) == ""
+
+
+def test_timed_curve_is_as_wide_as_its_time():
+    points = drawing.timed_points([(10, 0), (11, 5), (20, 20)], top=10)
+    assert points == "0.0,24.0 10.0,12.0 100.0,0.0"
+
+
+def test_timed_curve_of_one_moment_does_not_divide_by_zero():
+    assert drawing.timed_points([(5, 0), (5, 0)], top=0) == "0.0,24.0 0.0,24.0"
 
 
 @pytest.mark.parametrize(("priority", "lit"), [(1, 5), (3, 3), (5, 1)])

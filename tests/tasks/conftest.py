@@ -106,6 +106,7 @@ def result(task: Task, **facts: object) -> Result:
 def _clean_memory(settings, tmp_path):
     """Start every test with empty memories and logs of its own."""
     settings.TASK_LOG_DIR = tmp_path / "logs"
+    settings.TASK_LOG_DIR.mkdir()
     for forget in (refusals.clear, log_intake.forget_writers, fleet.clear, hot.clear, bars.take):
         forget()
 

@@ -8,6 +8,8 @@ from agent_client.protocol.frames import STDERR, STDOUT
 from tasks.choices import CANCELING
 from tasks.logs.files import store
 from tasks.models import Task
+from tasks.samples import files
+from tasks.samples.sample import Sample
 from tests.tasks.conftest import FIELDS, fresh
 
 pytestmark = pytest.mark.django_db
@@ -353,9 +355,31 @@ def test_log_refuses_wrong_parameters(client, logged, query):
     assert (answer.status_code, list(answer.json()["fields"])) == (400, list(query))
 
 
+# --- samples ------------------------------------------------------------------
+
+
+def test_samples_are_answered_oldest_first(client, submit):
+    task = submit()
+    files.append(task.pk, Sample(1, 10.0, 5))
+    files.append(task.pk, Sample(3, 20.5, 6, 80.0, 1_000))
+    body = client.get(f"{URL}{task.pk}/samples/").json()
+    assert (body["task_id"], [one["cpu_usage"] for one in body["samples"]]) == (task.pk, [10, 20.5])
+    assert body["samples"][0] == {
+        "time": 1,
+        "cpu_usage": 10.0,
+        "memory_bytes": 5,
+        "gpu_usage": None,
+        "gpu_memory_mb": None,
+    }
+
+
+def test_task_that_never_ran_has_no_samples(client, submit):
+    assert client.get(f"{URL}{submit().pk}/samples/").json()["samples"] == []
+
+
 # --- who may ------------------------------------------------------------------
 
-READS = ["{id}/", "{id}/log/"]
+READS = ["{id}/", "{id}/log/", "{id}/samples/"]
 WRITES = ["{id}/cancel/", "{id}/rerun/"]
 
 

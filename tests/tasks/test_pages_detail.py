@@ -9,6 +9,8 @@ import pytest
 from agent_client.protocol import frames
 from tasks.logs.files import store
 from tasks.models import Task
+from tasks.samples import files
+from tasks.samples.sample import Sample
 from tasks.views.detail import last_lines
 
 HTMX = {"HTTP_HX_REQUEST": "true"}
@@ -113,7 +115,25 @@ def test_a_changed_live_part_is_sent(page_client, operator_user, submit):
     assert again.status_code == 200
 
 
-@pytest.mark.parametrize("part", ["", "live/"])
+def test_curves_appear_with_the_second_sample(get, submit):
+    task = submit()
+    files.append(task.pk, Sample(1, 10.0, 5))
+    assert "<figure" not in get(f"/tasks/{task.pk}/")
+    files.append(task.pk, Sample(3, 250.0, 5, 80.0, 1_000))
+    html = get(f"/tasks/{task.pk}/samples/", **HTMX)
+    assert html.count("<figure") == 4
+    assert "CPU over 2 s: 10 % to 250 %, last 250 %" in html
+
+
+def test_curves_of_a_running_task_follow_its_host(get, submit, host):
+    task = host.run(submit())
+    follows = f'data-live="task.{task.pk} agent.{host.agent.pk}"'
+    assert follows in get(f"/tasks/{task.pk}/")
+    host.finish(task)
+    assert follows not in get(f"/tasks/{task.pk}/")
+
+
+@pytest.mark.parametrize("part", ["", "live/", "samples/"])
 def test_another_tenants_task_is_not_there(page_client, stranger, submit, part):
     answer = page_client(stranger).get(f"/tasks/{submit().pk}/{part}")
     assert answer.status_code == 404

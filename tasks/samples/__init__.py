@@ -1,0 +1,1 @@
+"""What running tasks use, over time: one bounded file of samples beside each log."""
