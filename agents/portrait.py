@@ -5,7 +5,7 @@ Reads only; a list of hosts costs the queries of `with_running_sub_agents` and n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -47,13 +47,31 @@ class Portrait:
         return self.agent.status == AgentStatus.ONLINE
 
 
+Progress = Mapping[int, dict[str, Any] | None]
+ProgressReader = Callable[[Collection[int]], Progress]
+_progress_readers: list[ProgressReader] = []
+
+
+def register_progress(reader: ProgressReader) -> None:
+    """Have another app say how far the tasks of sub-agents are, all of a page at once."""
+    if reader not in _progress_readers:
+        _progress_readers.append(reader)
+
+
 def portraits(agents: Iterable[Agent]) -> list[Portrait]:
     """Return hosts, read by with_running_sub_agents(), with their running sub-agents."""
-    return [portrait(agent) for agent in agents]
+    hosts = list(agents)
+    progress = _read_progress(hosts)
+    return [_portrait(host, progress) for host in hosts]
 
 
 def portrait(agent: Agent) -> Portrait:
     """Return one host with its running sub-agents."""
+    return _portrait(agent, _read_progress([agent]))
+
+
+def _portrait(agent: Agent, progress: Progress) -> Portrait:
+    """Return one host; progress is by task."""
     known = hot.snapshot(agent.id)
     now = timezone.now()
     resources = resources_json(known.resources) if known else agent.resources
@@ -71,22 +89,40 @@ def portrait(agent: Agent) -> Portrait:
         resources=resources,
         is_connected=connections.is_connected(agent.id),
         has_conflict=known.has_conflict if known else False,
-        sub_agents=_sub_agents(agent, now),
+        sub_agents=_sub_agents(agent, now, progress),
         memory_bytes=agent.memory_bytes,
     )
 
 
-def _sub_agents(agent: Agent, now: datetime) -> list[Portrait]:
+def _running(agent: Agent) -> list[Agent]:
+    """Return the rows of the host's running sub-agents, if they were read."""
+    return getattr(agent, "running_sub_agents", [])
+
+
+def _read_progress(hosts: Iterable[Agent]) -> Progress:
+    """Return how far the tasks of these hosts are, as far as anybody knows."""
+    task_ids = {row.task_id for host in hosts for row in _running(host) if row.task_id}
+    found: dict[int, dict[str, Any] | None] = {}
+    for reader in _progress_readers if task_ids else ():
+        found.update(reader(task_ids))
+    return found
+
+
+def _sub_agents(agent: Agent, now: datetime, progress: Progress) -> list[Portrait]:
     """Return the running sub-agents of a host with their live samples."""
     samples = {one.task_id: one for one in hot.live_sub_agents(agent.id)}
-    rows: list[Agent] = getattr(agent, "running_sub_agents", [])
-    return [_sub_agent(row, samples.get(row.task_id or 0), now) for row in rows]
+    return [
+        _sub_agent(row, samples.get(row.task_id or 0), now, progress.get(row.task_id or 0))
+        for row in _running(agent)
+    ]
 
 
-def _sub_agent(row: Agent, sample: SubAgent | None, now: datetime) -> Portrait:
+def _sub_agent(
+    row: Agent, sample: SubAgent | None, now: datetime, progress: dict[str, Any] | None
+) -> Portrait:
     """Return one sub-agent; figures are zero until its first sample."""
     known = hot.snapshot(row.main_agent_id or "")
-    progress = sample.progress if sample else None
+    said = sample.progress if sample else None
     return Portrait(
         agent=row,
         last_heartbeat_time=_last_heartbeat(row, known, now),
@@ -98,7 +134,7 @@ def _sub_agent(row: Agent, sample: SubAgent | None, now: datetime) -> Portrait:
         available_cpu_cores=0,
         memory_bytes=sample.memory_bytes if sample else 0,
         processes=sample.processes if sample else 0,
-        progress=msgspec.structs.asdict(progress) if progress else None,
+        progress=msgspec.structs.asdict(said) if said else progress,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -10,12 +10,14 @@ from django.db.models import Count, Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from agents import portrait
 from agents.models import Agent
 from dialer_platform.accounts.principal import Principal
 from dialer_platform.console import extension, figures
 from tasks.choices import FINAL, TONES, Status
 from tasks.models import Task
 from tasks.querysets import TaskQuerySet
+from tasks.samples import curves
 from tasks.waiting import reason_sentences
 
 ROWS = 8
@@ -120,6 +122,12 @@ def find(principal: Principal, words: str, limit: int) -> Iterable[extension.Hit
         )
 
 
+def progress_of(task_ids: Collection[int]) -> Mapping[int, dict[str, Any] | None]:
+    """Return how far these tasks are, for the rows of their sub-agents."""
+    running = Task.objects.filter(pk__in=task_ids, status=Status.RUNNING).order_by()
+    return dict(running.values_list("pk", "progress"))
+
+
 def count_by_status() -> Mapping[str, float]:
     """Return the tasks of all tenants that have not ended, by status."""
     unfinished = Task.objects.exclude(status__in=FINAL).order_by()
@@ -158,8 +166,17 @@ def register() -> None:
         "tasks",
         extension.SearchSource(_("Tasks"), 10, "task.view", find, all_url="/tasks/?name="),
     )
+    portrait.register_progress(progress_of)
     figures.add(
         figures.Figure("tasks", "Tasks that have not ended.", count_by_status, label="status")
+    )
+    figures.add(
+        figures.Figure(
+            "task_samples_dropped",
+            "Samples of running tasks that could not be kept.",
+            curves.count_dropped,
+            is_counter=True,
+        )
     )
 
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from agent_client.protocol.messages import Gpu, SubAgent
 from agents import hot
+from agents import portrait as portrait_module
 from agents.models import Agent
 from agents.portrait import portrait, portraits
 from agents.services.sub_agents import StartedTask, open_sub_agents
@@ -60,6 +61,21 @@ def test_sub_agent_shows_its_own_gpus(agent, speaker):
     hot.note_beat(speaker, wire.beat(agent.id, sub_agents=(sample,)))
     (sub,) = shown().sub_agents
     assert (sub.memory_bytes, sub.gpu_info[0]["uuid"]) == (5, "GPU-1")
+
+
+def test_sub_agent_shows_how_far_its_task_is(agent, monkeypatch):
+    open_sub_agents([StartedTask(agent.id, "default", number, "train") for number in (7, 8)])
+    asked: list[set[int]] = []
+    reader = lambda task_ids: asked.append(task_ids) or {7: {"percent": 42.0}}  # noqa: E731
+    monkeypatch.setattr(portrait_module, "_progress_readers", [reader])
+    seven, eight = shown().sub_agents
+    assert (seven.progress, eight.progress) == ({"percent": 42.0}, None)
+    assert asked == [{7, 8}]
+
+
+def test_nobody_is_asked_for_the_progress_of_nothing(agent, monkeypatch):
+    monkeypatch.setattr(portrait_module, "_progress_readers", [pytest.fail])
+    assert shown().sub_agents == []
 
 
 def test_conflict_is_shown_for_an_hour(agent, speaker, monkeypatch):

@@ -121,3 +121,9 @@ def test_odd_words_find_nothing_and_break_nothing(make, principal, words):
 def test_figures_name_every_open_state(make):
     make("running")
     assert panels.count_by_status() == {"blocked": 0, "waiting": 0, "running": 1}
+
+
+def test_progress_is_that_of_running_tasks(make):
+    running = make("running", progress={"percent": 42.0})
+    ended = make("completed", progress={"percent": 100.0})
+    assert panels.progress_of([running.pk, ended.pk]) == {running.pk: {"percent": 42.0}}
