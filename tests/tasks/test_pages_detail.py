@@ -117,7 +117,7 @@ def test_a_changed_live_part_is_sent(page_client, operator_user, submit):
 
 def test_curves_appear_with_the_second_sample(get, submit):
     task = submit()
-    files.append(task.pk, Sample(1, 10.0, 5))
+    files.append(task.pk, Sample(1, 10.0, 5, 70.0, 900))
     assert "<figure" not in get(f"/tasks/{task.pk}/")
     files.append(task.pk, Sample(3, 250.0, 5, 80.0, 1_000))
     html = get(f"/tasks/{task.pk}/samples/", **HTMX)

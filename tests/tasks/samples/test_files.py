@@ -12,7 +12,8 @@ ONE, TWO = Sample(1, 5.0, 10), Sample(3, 6.5, 20, 80.0, 4_000)
 
 @pytest.fixture(autouse=True)
 def _directory(settings, tmp_path):
-    settings.TASK_LOG_DIR = tmp_path
+    settings.TASK_LOG_DIR = tmp_path / "samples"
+    settings.TASK_LOG_DIR.mkdir()
 
 
 def test_samples_are_read_as_they_were_written():
@@ -34,9 +35,9 @@ def test_line_that_is_no_sample_is_skipped(torn):
     assert files.read(7) == [ONE]
 
 
-def test_replacing_leaves_nothing_else_behind(tmp_path):
+def test_replacing_leaves_nothing_else_behind(settings):
     files.append(7, ONE)
     files.replace(7, [TWO])
     assert files.read(7) == [TWO]
-    assert [path.name for path in tmp_path.iterdir()] == ["7.samples"]
+    assert [path.name for path in settings.TASK_LOG_DIR.iterdir()] == ["7.samples"]
     assert files.path_of(7).stat().st_mode & 0o077 == 0
