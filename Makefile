@@ -29,8 +29,9 @@ check: setup-dev ## Format, lint, types, migrations, templates, rules, style bud
 bench: setup-dev ## Measure on this machine and print the tables
 	$(BIN)/python -m bench
 
-schema: setup-dev ## Write the OpenAPI schema to docs/openapi.yaml
-	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+schema: setup-dev ## Write the OpenAPI schema to build/openapi.yaml
+	@mkdir -p build
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file build/openapi.yaml
 
 setup: $(VENV)/.runtime ## Make .venv with the pinned requirements
 setup-dev: $(VENV)/.development ## The same with what the tests need
