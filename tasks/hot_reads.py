@@ -9,7 +9,7 @@ them are used.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -70,10 +70,11 @@ def lock_rows(
     One order everywhere, so that two transactions cannot wait for each other. With
     skip_locked, tasks that another transaction holds are left out instead of waited for.
     """
-    ids = sorted(set(task_ids))
+    ids, columns = sorted(set(task_ids)), _in_order_of_model(columns)
     for start in range(0, len(ids), IDS_A_STATEMENT):
         chunk = ids[start : start + IDS_A_STATEMENT]
-        yield from Task.objects.raw(_lock_statement(columns, len(chunk), skip_locked), chunk)
+        for row in _rows(_lock_statement(columns, len(chunk), skip_locked), chunk):
+            yield _task_from(columns, row)
 
 
 def booking_rows(tenant_id: str) -> Iterator[tuple[str, int, list[str], int]]:
@@ -132,6 +133,30 @@ def _lock_statement(columns: tuple[str, ...], count: int, skip_locked: bool) -> 
         f"SELECT {', '.join(columns)} FROM tasks_task "  # noqa: S608
         f"WHERE id IN ({_marks(count)}) ORDER BY id{lock}"
     )
+
+
+def _task_from(columns: tuple[str, ...], row: Sequence[Any]) -> Task:
+    """Return the task of a row in the model's order; what was not read stays deferred."""
+    values = list(row)
+    for position, (converters, column) in _converters(columns).items():
+        for convert in converters:
+            values[position] = convert(values[position], column, connection)
+    return Task.from_db(connection.alias, columns, values)
+
+
+@cache
+def _in_order_of_model(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns in the order in which `from_db` takes their values."""
+    return tuple(field.attname for field in Task._meta.concrete_fields if field.attname in columns)
+
+
+@cache
+def _converters(columns: tuple[str, ...]) -> dict[int, tuple[list[Any], Any]]:
+    """Return what turns the driver's values of these columns into a task's, by position."""
+    compiler = Task.objects.all().query.get_compiler(connection.alias)
+    fields = [field for field in Task._meta.concrete_fields if field.attname in columns]
+    table = Task._meta.db_table
+    return dict(compiler.get_converters([field.get_col(table) for field in fields]))
 
 
 def _marks(count: int) -> str:
