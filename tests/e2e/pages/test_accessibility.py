@@ -1,0 +1,123 @@
+"""Every page under axe-core, in both themes and both languages: nothing serious or critical."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.stack import Stack, wait_for
+
+pytestmark = [pytest.mark.browser, pytest.mark.e2e]
+
+THEMES = ("light", "dark")
+LANGUAGES = ("en-US", "zh-CN")
+SERIOUS = {"serious", "critical"}
+BAR = r"for i in $(seq 600); do printf '\r %s%% [01:00<02:00]' $((i % 99)) >&2; sleep 0.2; done"
+PATHS = {
+    "overview": "/",
+    "tasks": "/tasks/",
+    "filtered tasks": "/tasks/?status=canceled&name=none+such",
+    "new task": "/tasks/new/",
+    "running task": "/tasks/{running}/",
+    "failed task": "/tasks/{failed}/",
+    "waiting task": "/tasks/{waiting}/",
+    "agents": "/agents/",
+    "agent": "/agents/{agent}/",
+    "templates": "/templates/",
+    "new template": "/templates/new/",
+    "template": "/templates/1/",
+    "search": "/search/?q=bert",
+    "not found": "/tasks/999999/",
+}
+
+
+@pytest.fixture(scope="module")
+def things(stack: Stack) -> dict[str, object]:
+    """Return what the pages show: a task in every interesting state, and its host."""
+    running = stack.submit(BAR, name="bert finetune")
+    failed = stack.submit("echo 'no such file' >&2; exit 3", name="tidy up")
+    waiting = stack.submit("true", name="too large", labels={"zone": "moon"})
+    stack.submit("true", name="afterwards", depends_on=[running])
+    stack.wait_status(failed, "failed")
+    wait_for(lambda: len(samples(stack, running)) > 1)
+    agent = stack.online_agent("host1")
+    return {"running": running, "failed": failed, "waiting": waiting, "agent": agent}
+
+
+def samples(stack: Stack, task: int) -> list[object]:
+    """Return the samples of a task."""
+    return list(stack.get(f"/api/v1/tasks/{task}/samples/").json()["samples"])
+
+
+@pytest.fixture(params=[(theme, language) for theme in THEMES for language in LANGUAGES], ids=str)
+def open_page(request, browser: Browser, stack: Stack) -> Iterator[Callable[..., Page]]:
+    """Return a function that opens a page in one theme and one language."""
+    theme, language = request.param
+    contexts = []
+
+    def open_path(path: str, **options: object) -> Page:
+        looks = {"color_scheme": theme, "locale": language, "reduced_motion": "reduce"}
+        contexts.append(browser.new_context(base_url=stack.url, **looks, **options))
+        page = contexts[0].new_page()
+        page.goto(path)
+        return page
+
+    yield open_path
+    for context in contexts:
+        context.close()
+
+
+def findings(page: Page) -> list[str]:
+    """Return what axe finds serious or critical, each with the place."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{rule['id']}: {node['target']} {node['failureSummary']}"
+        for rule in found
+        if rule["impact"] in SERIOUS
+        for node in rule["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_page_has_no_serious_finding(open_page, signed_in, things, name: str) -> None:
+    page = open_page(PATHS[name].format(**things), storage_state=signed_in)
+    assert findings(page) == []
+
+
+def test_sign_in_has_no_serious_finding(open_page) -> None:
+    page = open_page("/accounts/login/")
+    assert findings(page) == []
+    page.locator("[name=username]").fill("nobody")
+    page.locator("[name=password]").fill("wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert findings(page) == []
+
+
+def test_drawer_and_confirmation_have_no_serious_finding(open_page, signed_in, things) -> None:
+    page = open_page("/tasks/", storage_state=signed_in)
+    page.locator(f"#task-row-{things['running']} a.name").click()
+    drawer = page.locator("#drawer")
+    expect(drawer.locator(".log-row").first).to_be_visible()
+    expect(drawer.get_by_test_id("task-samples")).to_be_visible()
+    assert findings(page) == []
+    drawer.get_by_test_id(f"task-cancel-{things['running']}").click()
+    expect(page.locator("#confirm")).to_be_visible()
+    assert findings(page) == []
+
+
+def test_enrolment_dialog_has_no_serious_finding(open_page, signed_in) -> None:
+    page = open_page("/agents/", storage_state=signed_in)
+    page.get_by_test_id("agent-add").click()
+    expect(page.locator("#enrol-command")).to_be_visible()
+    assert findings(page) == []
+
+
+def test_form_with_mistakes_has_no_serious_finding(open_page, signed_in) -> None:
+    page = open_page("/tasks/new/", storage_state=signed_in)
+    page.locator("#id_name").press("Control+Enter")
+    expect(page.locator("[data-field=name]")).not_to_be_empty()
+    assert findings(page) == []
