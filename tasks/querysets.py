@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from tasks.models import Task  # noqa: F401 - named in the class below
 
 
+SHOWN = (
+    "agent__name",
+    "agent__status",
+    "agent__main_agent",
+    "wanted_agent__name",
+    "wanted_agent__main_agent",
+    "created_by__username",
+)
+"""What is shown of a task's host and person; their own rows are several times as long."""
+
+
 class TaskQuerySet(models.QuerySet["Task"]):
     """Tasks by tenant and state."""
 
@@ -46,7 +57,9 @@ class TaskQuerySet(models.QuerySet["Task"]):
     def shown(self) -> TaskQuerySet:
         """Return the tasks with all that an answer or a row of a page shows of them."""
         named = self.model.objects.only("id", "name", "status")
-        return self.select_related("agent", "wanted_agent", "created_by").prefetch_related(
+        own = [field.name for field in self.model._meta.concrete_fields]
+        joined = self.select_related("agent", "wanted_agent", "created_by").only(*own, *SHOWN)
+        return joined.prefetch_related(
             models.Prefetch("dependency_edges__depends_on", queryset=named)
         )
 

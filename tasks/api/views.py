@@ -21,6 +21,7 @@ from tasks.api.serializers import (
     TaskDetailSerializer,
     TaskRequestSerializer,
     TaskSerializer,
+    shape_of,
 )
 from tasks.filters import TaskFilter
 from tasks.models import Task
@@ -46,7 +47,7 @@ LOG_PARAMETERS = [
 ]
 
 
-class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Task]):
+class TaskViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Task]):
     """Submit, list, show, change, cancel and rerun tasks; they are never deleted."""
 
     queryset = Task.objects.none()
@@ -77,6 +78,10 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
         if self.action in {"create", "batch", "partial_update"}:
             return TaskRequestSerializer
         return TaskDetailSerializer if self.action == "retrieve" else TaskSerializer
+
+    def retrieve(self, request: Request, pk: str) -> Response:
+        """Show one task with the ends of its output."""
+        return Response(shape_of(TaskDetailSerializer).to_representation(self.get_object()))
 
     @extend_schema(
         request=TaskRequestSerializer,
@@ -159,8 +164,7 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
     def _answer(self, task: Task, code: int) -> Response:
         """Answer with one task as it is stored now."""
         fresh = self.get_queryset().get(pk=task.pk)
-        serializer = TaskDetailSerializer(fresh, context=self.get_serializer_context())
-        return Response(serializer.data, status=code)
+        return Response(shape_of(TaskDetailSerializer).to_representation(fresh), status=code)
 
     def _answer_many(self, tasks: list[Task], code: int) -> Response:
         """Answer with tasks as they are stored now, in the given order."""

@@ -214,6 +214,13 @@ def test_list_costs_the_same_queries_for_one_and_for_many(
         assert len(client.get(URL).json()["results"]) == 31
 
 
+def test_shown_tasks_hold_no_more_of_their_host_than_is_shown(client, host, submit):
+    submit()
+    agent = Task.objects.shown().get().agent
+    assert {"system", "resources", "token_sha256"} <= agent.get_deferred_fields()
+    assert client.get("/api/v1/tasks/").json()["results"][0]["agent_id"] == agent.id
+
+
 def test_detail_shows_the_ends_of_both_streams(client, host, submit):
     task = host.run(submit())
     store().append_stream(task.pk, STDOUT, 0, b"x" * 70_000 + b"end")
