@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench faults schema setup setup-dev clean
+.PHONY: help run test check bench schema messages setup setup-dev clean
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,10 @@ bench: setup-dev ## Measure on this machine and print the tables
 schema: setup-dev ## Write the OpenAPI schema to build/openapi.yaml
 	@mkdir -p build
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file build/openapi.yaml
+
+messages: setup-dev ## Gather new texts of the console for translation (needs gettext)
+	$(BIN)/python manage.py makemessages -l zh_Hans --no-location --no-obsolete --no-wrap \
+		-i .venv -i tests -i bench -i agent_client -i docs -i data -i static -i 'templates_app/starters'
 
 setup: $(VENV)/.runtime ## Make .venv with the pinned requirements
 setup-dev: $(VENV)/.development ## The same with what the tests need
