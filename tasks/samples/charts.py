@@ -47,6 +47,12 @@ class Chart:
     bands: tuple[Band, ...]
 
     @property
+    def range(self) -> str:
+        """Return the lowest and the highest value, "20.5 – 38.1 GB"."""
+        low, _space, unit = self.low.rpartition(" ")
+        return f"{low if self.high.endswith(f' {unit}') else self.low} – {self.high}"
+
+    @property
     def summary(self) -> str:
         """Return the chart in one sentence, for who cannot see it."""
         words = _("%(label)s over %(time)s: %(low)s to %(high)s, last %(latest)s")

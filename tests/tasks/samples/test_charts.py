@@ -33,6 +33,12 @@ def test_chart_says_range_last_value_and_scale():
     assert cpu.summary == "CPU over 20 s: 0 % to 150 %, last 50 %"
 
 
+def test_range_says_the_unit_once_where_it_is_the_same():
+    assert [chart.range for chart in charts.charts(PLAIN)] == ["0 – 150 %", "100 – 300 MB"]
+    small = [Sample(1, 0.0, 500), Sample(3, 0.0, 3 * MB)]
+    assert charts.charts(small)[1].range == "500 B – 3 MB"
+
+
 def test_time_counts_from_the_start_of_the_task():
     cpu = charts.charts(PLAIN, started_at=98.5)[0]
     assert (cpu.start, cpu.end) == ("1 s", "21 s")
