@@ -1,0 +1,1 @@
+"""Faults against the real product: what must hold whatever is killed."""
