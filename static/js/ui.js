@@ -1,6 +1,7 @@
 /* Small behaviours of every page: dialogs, confirmation, toasts, times that tick, keys, copying.
    Texts come from data attributes of <body>, rendered in the reader's language. */
 import { startClocks } from "./clock.js";
+import { placeOf, returnTo } from "./focus.js";
 
 const $ = (selector, within = document) => within.querySelector(selector);
 const texts = document.body.dataset;
@@ -51,18 +52,25 @@ document.addEventListener("toast", ({ detail }) => toast(detail.text, detail.ton
 document.querySelectorAll("#toasts .toast").forEach(expire);
 
 /* --- dialogs: what is swapped into #dialog or #drawer opens it ------------------------------- */
+const openedFrom = new WeakMap(); // dialog -> where the focus was; the row may be replaced meanwhile
 document.addEventListener("htmx:afterSwap", ({ detail }) => {
   const dialog = detail.target.closest?.("dialog");
-  if (dialog && detail.target.children.length && !dialog.open) dialog.showModal();
+  if (dialog && detail.target.children.length && !dialog.open) {
+    openedFrom.set(dialog, placeOf(document.activeElement));
+    dialog.showModal();
+  }
   alignSpinners();
 });
 document.addEventListener("dialog:close", () => {
-  document.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close());
+  // What was acted on in the drawer stays to be seen there.
+  document.querySelectorAll("dialog[open]:not(#drawer)").forEach((dialog) => dialog.close());
 });
 for (const dialog of document.querySelectorAll("dialog")) {
   dialog.addEventListener("close", () => {
     const body = $("[data-dialog-body]", dialog);
     if (body) body.replaceChildren();
+    returnTo(openedFrom.get(dialog));
+    openedFrom.delete(dialog);
     dialog.dispatchEvent(new CustomEvent("dialog:closed", { bubbles: true }));
   });
   dialog.addEventListener("pointerdown", (event) => {
