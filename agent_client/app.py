@@ -24,10 +24,10 @@ from agent_client.dispatch import Dispatcher
 from agent_client.heartbeat import Heart
 from agent_client.log_shipping import LogShipper
 from agent_client.protocol.messages import Capacity, Hello, ScriptType, Welcome
+from agent_client.protocol.session import Session
 from agent_client.run_reports import RunReports
 from agent_client.runs import Runs
 from agent_client.sampler import Sampler
-from agent_client.session import Session
 from agent_client.state import Identity, StateDirectory
 from agent_client.tasks.identity import boot_id
 from agent_client.tasks.supervisor import LocalTask, Supervisor

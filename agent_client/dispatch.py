@@ -23,8 +23,8 @@ from agent_client.protocol.messages import (
     TasksBatch,
     Welcome,
 )
+from agent_client.protocol.session import Session
 from agent_client.runs import Runs
-from agent_client.session import Session
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from agent_client.protocol.messages import (
     Started,
     TaskSpec,
 )
-from agent_client.session import Session
+from agent_client.protocol.session import Session
 
 if TYPE_CHECKING:
     from agent_client.tasks.supervisor import LocalTask

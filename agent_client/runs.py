@@ -24,8 +24,8 @@ from agent_client.catalogue import announce
 from agent_client.errors import Rejected
 from agent_client.log_shipping import LogShipper
 from agent_client.protocol.messages import CancelOrder, Desired, Hold, TaskRef, TaskSpec
+from agent_client.protocol.session import Session
 from agent_client.run_reports import RunReports
-from agent_client.session import Session
 
 if TYPE_CHECKING:
     from agent_client.tasks.supervisor import LocalTask, Supervisor

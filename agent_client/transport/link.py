@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from agent_client.catalogue import announce
 from agent_client.protocol.messages import Ack, Heartbeat, Hello, LogChunk, ServerMessage, Welcome
-from agent_client.session import Session
+from agent_client.protocol.session import Session
 from agent_client.transport.backoff import Backoff
 from agent_client.transport.base import (
     CONNECT_TIMEOUT_SECONDS,

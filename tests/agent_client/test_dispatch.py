@@ -24,7 +24,7 @@ from agent_client.protocol.messages import (
     TasksBatch,
     Welcome,
 )
-from agent_client.session import Session
+from agent_client.protocol.session import Session
 from tests.agent_client.fake_server import spec
 
 REF = TaskRef(task_id=1, offer=1)

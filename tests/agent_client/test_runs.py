@@ -20,9 +20,9 @@ from agent_client.protocol.messages import (
     TaskRef,
     TaskSpec,
 )
+from agent_client.protocol.session import Session
 from agent_client.run_reports import RunReports
 from agent_client.runs import Runs
-from agent_client.session import Session
 from agent_client.sub_agent.records import FileSystem
 from agent_client.tasks.identity import ProcessIdentity
 from agent_client.tasks.supervisor import LocalTask

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from agent_client.protocol.messages import Accepted, Go, ServerMessage, Welcome
-from agent_client.session import Session
+from agent_client.protocol.session import Session
 from agent_client.transport import backoff as backoff_module
 from agent_client.transport.backoff import Backoff
 from agent_client.transport.base import ConnectionFailed

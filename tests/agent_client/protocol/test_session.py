@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent_client.protocol.messages import Accepted, Hello, Result, Started
-from agent_client.session import Session
+from agent_client.protocol.session import Session
 
 
 @pytest.fixture
