@@ -204,8 +204,9 @@ class Stack:
         children = psutil.Process(process.pid).children()
         process.kill()
         for child in children:
-            if any("zygote" in word for word in child.cmdline()):
-                child.kill()
+            with contextlib.suppress(psutil.Error):  # a script that has just ended
+                if any("zygote" in word for word in child.cmdline()):
+                    child.kill()
         process.wait()
 
     def kill_server(self) -> None:
