@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.stack import Stack, wait_for
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.e2e]
 THEMES = ("light", "dark")
 LANGUAGES = ("en-US", "zh-CN")
 SERIOUS = {"serious", "critical"}
-BAR = r"for i in $(seq 600); do printf '\r %s%% [01:00<02:00]' $((i % 99)) >&2; sleep 0.2; done"
+BAR = r"for i in $(seq 9999); do printf '\r %s%% [01:00<02:00]' $((i % 99)) >&2; sleep 0.2; done"
 PATHS = {
     "overview": "/",
     "tasks": "/tasks/",
@@ -52,22 +52,36 @@ def samples(stack: Stack, task: int) -> list[object]:
     return list(stack.get(f"/api/v1/tasks/{task}/samples/").json()["samples"])
 
 
-@pytest.fixture(params=[(theme, language) for theme in THEMES for language in LANGUAGES], ids=str)
-def open_page(request, browser: Browser, stack: Stack) -> Iterator[Callable[..., Page]]:
-    """Return a function that opens a page in one theme and one language."""
+@pytest.fixture(
+    scope="module",
+    params=[(theme, language) for theme in THEMES for language in LANGUAGES],
+    ids=str,
+)
+def looks(request) -> dict[str, str]:
+    """Return one theme and one language; without motion, so that nothing is half faded."""
     theme, language = request.param
-    contexts = []
+    return {"color_scheme": theme, "locale": language, "reduced_motion": "reduce"}
 
-    def open_path(path: str, **options: object) -> Page:
-        looks = {"color_scheme": theme, "locale": language, "reduced_motion": "reduce"}
-        contexts.append(browser.new_context(base_url=stack.url, **looks, **options))
-        page = contexts[0].new_page()
+
+@pytest.fixture(scope="module")
+def console(browser: Browser, stack: Stack, signed_in, looks) -> Iterator[BrowserContext]:
+    """Return a signed-in browser with these looks."""
+    context = browser.new_context(base_url=stack.url, storage_state=signed_in, **looks)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def open_page(console: BrowserContext) -> Iterator[Callable[[str], Page]]:
+    """Return a function that opens a page."""
+    page = console.new_page()
+
+    def open_path(path: str) -> Page:
         page.goto(path)
         return page
 
     yield open_path
-    for context in contexts:
-        context.close()
+    page.close()
 
 
 def findings(page: Page) -> list[str]:
@@ -82,23 +96,25 @@ def findings(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_page_has_no_serious_finding(open_page, signed_in, things, name: str) -> None:
-    page = open_page(PATHS[name].format(**things), storage_state=signed_in)
+def test_page_has_no_serious_finding(open_page, things, name: str) -> None:
+    page = open_page(PATHS[name].format(**things))
     assert findings(page) == []
 
 
-def test_sign_in_has_no_serious_finding(open_page) -> None:
-    page = open_page("/accounts/login/")
+def test_sign_in_has_no_serious_finding(browser: Browser, stack: Stack, looks) -> None:
+    page = browser.new_page(base_url=stack.url, **looks)
+    page.goto("/accounts/login/")
     assert findings(page) == []
     page.locator("[name=username]").fill("nobody")
     page.locator("[name=password]").fill("wrong")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_be_visible()
     assert findings(page) == []
+    page.context.close()
 
 
-def test_drawer_and_confirmation_have_no_serious_finding(open_page, signed_in, things) -> None:
-    page = open_page("/tasks/", storage_state=signed_in)
+def test_drawer_and_confirmation_have_no_serious_finding(open_page, things) -> None:
+    page = open_page("/tasks/")
     page.locator(f"#task-row-{things['running']} a.name").click()
     drawer = page.locator("#drawer")
     expect(drawer.locator(".log-row").first).to_be_visible()
@@ -109,15 +125,21 @@ def test_drawer_and_confirmation_have_no_serious_finding(open_page, signed_in, t
     assert findings(page) == []
 
 
-def test_enrolment_dialog_has_no_serious_finding(open_page, signed_in) -> None:
-    page = open_page("/agents/", storage_state=signed_in)
+def test_enrolment_dialog_has_no_serious_finding(open_page) -> None:
+    page = open_page("/agents/")
     page.get_by_test_id("agent-add").click()
     expect(page.locator("#enrol-command")).to_be_visible()
     assert findings(page) == []
 
 
-def test_form_with_mistakes_has_no_serious_finding(open_page, signed_in) -> None:
-    page = open_page("/tasks/new/", storage_state=signed_in)
+def test_form_with_mistakes_has_no_serious_finding(open_page) -> None:
+    page = open_page("/tasks/new/")
     page.locator("#id_name").press("Control+Enter")
     expect(page.locator("[data-field=name]")).not_to_be_empty()
     assert findings(page) == []
+
+
+def test_checker_finds_a_picture_without_words(open_page) -> None:
+    page = open_page("/")
+    page.evaluate("document.querySelector('main').append(document.createElement('img'))")
+    assert [finding.partition(":")[0] for finding in findings(page)] == ["image-alt"]
