@@ -12,8 +12,6 @@ from pathlib import Path
 from agent_client.sub_agent.records import FileSystem
 from agent_client.tasks.taskdir import TaskDirectory, TaskKey, parse_name
 
-TRASH_PREFIX = ".trash-"
-
 
 class Finding(enum.Enum):
     """What is to be done with a task found on disk."""

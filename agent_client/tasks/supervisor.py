@@ -23,7 +23,7 @@ from agent_client.sub_agent import tree
 from agent_client.sub_agent.records import FileSystem
 from agent_client.sub_agent.stop import UNKILLABLE_SECONDS
 from agent_client.tasks import adoption, loss
-from agent_client.tasks.adoption import TRASH_PREFIX, Finding
+from agent_client.tasks.adoption import Finding
 from agent_client.tasks.hints import Hints
 from agent_client.tasks.identity import ProcessIdentity, open_pidfd
 from agent_client.tasks.starter import Starter, StartRefused, StartUnknown
@@ -34,6 +34,7 @@ from agent_client.tasks.taskdir import (
     TaskKey,
     directory_name,
 )
+from agent_client.tasks.trash import Trash
 from agent_client.tasks.watch import Watch
 
 HEAL_SECONDS = 1.0
@@ -87,6 +88,7 @@ class Supervisor:
         self._names: dict[str, LocalTask] = {}
         self._hints = Hints(self._hinted)
         self._starter = Starter(hints=self._hints.write_end, logger=logger)
+        self._trash = Trash(self._root)
         self._background: set[asyncio.Task[None]] = set()
         self._healer: asyncio.Task[None] | None = None
         self._closed = False
@@ -97,7 +99,7 @@ class Supervisor:
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._hints.begin()
         await self._starter.start()
-        self._in_background(asyncio.to_thread(self._empty_trash, self._trash()))
+        self._trash.begin()
         for installation, key, directory in adoption.scan(
             self._root, file_system=self._file_system
         ):
@@ -169,10 +171,7 @@ class Supervisor:
         if task.state not in ("accepted", "finished"):
             raise ValueError(f"task {key} is {task.state} and cannot be forgotten")
         del self._tasks[key], self._names[task.directory.name]
-        trash = self._root / f"{TRASH_PREFIX}{task.directory.name}-{time.time_ns()}"
-        with contextlib.suppress(FileNotFoundError):
-            task.directory.path.rename(trash)
-        self._in_background(asyncio.to_thread(self._empty_trash, [trash]))
+        self._trash.throw(task.directory.path)
 
     async def close(self) -> None:
         """Let go of everything; tasks go on and are adopted by the next start."""
@@ -183,7 +182,7 @@ class Supervisor:
             self._healer.cancel()
         for job in tuple(self._background):
             job.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await asyncio.gather(self._trash.close(), *self._background, return_exceptions=True)
         for task in self._tasks.values():
             self._unwatch(task)
         await self._starter.close()
@@ -331,11 +330,3 @@ class Supervisor:
         job = asyncio.ensure_future(work)
         self._background.add(job)
         job.add_done_callback(self._background.discard)
-
-    def _trash(self) -> list[Path]:
-        return [path for path in self._root.iterdir() if path.name.startswith(TRASH_PREFIX)]
-
-    @staticmethod
-    def _empty_trash(paths: Sequence[Path]) -> None:
-        for path in paths:
-            shutil.rmtree(path, ignore_errors=True)
