@@ -24,6 +24,7 @@ from agent_client.catalogue import announce
 from agent_client.errors import Rejected
 from agent_client.log_shipping import LogShipper
 from agent_client.protocol.messages import CancelOrder, Desired, Hold, TaskRef, TaskSpec
+from agent_client.protocol.reconcile import Action, Local, Order, action_for
 from agent_client.protocol.session import Session
 from agent_client.run_reports import RunReports
 
@@ -96,85 +97,49 @@ class Runs:
     def offers(self, specs: Iterable[TaskSpec]) -> None:
         """Accept or refuse each offer; one that is known already is answered again."""
         for spec in specs:
-            known = self._supervisor.tasks().get(_key(spec))
-            if known is None:
+            action = self._action("offer", spec)
+            if action is Action.BOOK:
                 self._offer(spec)
-            elif known.state == "accepted":
+            elif action is Action.CONFIRM:
                 self._reports.accepted(_key(spec))
 
     def go(self, refs: Iterable[TaskRef]) -> None:
         """Start accepted offers; anything else is started already or not here."""
         for ref in refs:
-            key = _key(ref)
-            task = self._supervisor.tasks().get(key)
-            is_due = task is not None and task.state == "accepted"
-            if is_due and key not in self._launches and key not in self._never_started:
-                self._launched.add(key)
-                launch = asyncio.create_task(self._launch(key))
-                self._launches[key] = launch
-                launch.add_done_callback(partial(self._launch_ended, key))
+            self._carry_out(self._action("go", ref), _key(ref))
 
     def revoked(self, refs: Iterable[TaskRef]) -> None:
         """Let void offers go; one that runs all the same is ended first."""
         for ref in refs:
-            key = _key(ref)
-            task = self._supervisor.tasks().get(key)
-            if task is None:
-                continue
-            if task.state == "accepted":
-                self._let_go(key)
-            else:
-                self._forget_wanted.add(key)
-                self._stop(task, reason="agent_lost", grace_seconds=task.spec.grace_seconds)
+            self._carry_out(self._action("revoke", ref), _key(ref), reason="agent_lost")
 
     def cancel(self, orders: Iterable[CancelOrder]) -> None:
         """Stop tasks with all their processes; one that never started just ends."""
         for order in orders:
-            key = _key(order)
-            task = self._supervisor.tasks().get(key)
-            if task is None or task.state == "finished":
-                continue
-            if task.state == "accepted":
-                self._end_unstarted(key, reason=order.reason)
-                continue
-            grace_seconds = order.grace_seconds
-            if grace_seconds is None:
-                grace_seconds = task.spec.grace_seconds
-            self._stop(task, reason=order.reason, grace_seconds=grace_seconds)
+            self._carry_out(
+                self._action("cancel", order),
+                _key(order),
+                reason=order.reason,
+                grace_seconds=order.grace_seconds,
+            )
 
     def forget(self, refs: Iterable[TaskRef]) -> None:
         """Delete ended tasks, each once its log is stored: the server may ask too early."""
         for ref in refs:
-            key = _key(ref)
-            task = self._supervisor.tasks().get(key)
-            if task is None:
-                continue
-            if task.state in ("claimed", "running"):
-                logger.warning("task %s.%s runs and is not forgotten", *key)
-            elif task.state == "accepted" or self._logs.is_stored(key):
-                self._let_go(key)
-            else:
-                self._forget_wanted.add(key)
+            self._carry_out(self._action("forget", ref), _key(ref))
 
     def reconcile(self, desired: Iterable[Desired]) -> None:
         """Bring what this host has in line with what the server wants."""
         for wish in desired:
             if wish.log_next is not None:
                 self._logs.stored(_key(wish), wish.log_next)
-            if wish.want == "run":
-                self._want_run(wish)
-            elif wish.want == "cancel":
-                order = CancelOrder(
-                    task_id=wish.task_id,
-                    offer=wish.offer,
-                    reason=wish.reason or "user_cancel",
-                    grace_seconds=wish.grace_seconds,
-                )
-                self.cancel([order])
-            elif wish.want == "forget":
-                self.forget([wish])
-            else:
-                self.revoked([wish])
+            is_void = wish.want == "revoke"
+            self._carry_out(
+                self._action(wish.want, wish),
+                _key(wish),
+                reason="agent_lost" if is_void else wish.reason or "user_cancel",
+                grace_seconds=wish.grace_seconds,
+            )
 
     # --- what the supervisor and the log say ----------------------------------------
 
@@ -211,6 +176,45 @@ class Runs:
 
     # --- steps ------------------------------------------------------------------------
 
+    def _local(self, key: TaskKey) -> Local:
+        """Return what this host has of an offer, in the terms of the protocol's table."""
+        task = self._supervisor.tasks().get(key)
+        if task is None:
+            return "gone" if key in self._gone else "unknown"
+        if task.state == "accepted" and key in self._never_started:
+            return "withdrawn"
+        return task.state
+
+    def _action(self, order: Order, ref: TaskRef) -> Action:
+        """Return what the order means for what is here."""
+        return action_for(order, self._local(_key(ref)))
+
+    def _carry_out(
+        self,
+        action: Action,
+        key: TaskKey,
+        *,
+        reason: str = "user_cancel",
+        grace_seconds: float | None = None,
+    ) -> None:
+        """Do what the table says about one offer."""
+        if action is Action.START:
+            self._start(key)
+        elif action is Action.REPORT_LOST:
+            self._report_lost(key)
+        elif action is Action.END_UNSTARTED:
+            self._end_unstarted(key, reason=reason)
+        elif action is Action.LET_GO:
+            self._let_go(key)
+        elif action is Action.LET_GO_WHEN_STORED:
+            self._forget_wanted.add(key)
+            if self._logs.is_stored(key):
+                self._let_go(key)
+        elif action in (Action.STOP, Action.STOP_AND_LET_GO):
+            if action is Action.STOP_AND_LET_GO:
+                self._forget_wanted.add(key)
+            self._stop(key, reason=reason, grace_seconds=grace_seconds)
+
     def _offer(self, spec: TaskSpec) -> None:
         """Book and store one new offer, or refuse it."""
         key = _key(spec)
@@ -246,6 +250,14 @@ class Runs:
             self._said.add((fact, task.key))
             say(task)
 
+    def _start(self, key: TaskKey) -> None:
+        """Begin the start of an accepted task, unless it is under way."""
+        if key not in self._launches:
+            self._launched.add(key)
+            launch = asyncio.create_task(self._launch(key))
+            self._launches[key] = launch
+            launch.add_done_callback(partial(self._launch_ended, key))
+
     async def _launch(self, key: TaskKey) -> None:
         """Start one task; how that went, the supervisor reports through `changed`."""
         booking = self._ledger.get(key)
@@ -270,20 +282,18 @@ class Runs:
         if not launch.cancelled() and launch.exception() is not None:
             logger.error("task %s.%s could not be started", *key, exc_info=launch.exception())
 
-    def _stop(self, task: LocalTask, *, reason: str, grace_seconds: float) -> None:
-        announce(logger, "task_canceling", task_id=task.key[0], reason=reason)
-        self._supervisor.stop_task(task.key, reason=reason, grace_seconds=grace_seconds)
+    def _stop(self, key: TaskKey, *, reason: str, grace_seconds: float | None) -> None:
+        """Stop a task's processes; without a grace of the order the task's own counts."""
+        if grace_seconds is None:
+            grace_seconds = self._supervisor.tasks()[key].spec.grace_seconds
+        announce(logger, "task_canceling", task_id=key[0], reason=reason)
+        self._supervisor.stop_task(key, reason=reason, grace_seconds=grace_seconds)
 
-    def _want_run(self, wish: Desired) -> None:
-        """Start what is accepted; report as lost what is not here although it should be."""
-        key = _key(wish)
-        if key in self._supervisor.tasks():
-            self.go([wish])
-        elif key not in self._gone:
-            logger.error("task %s.%s should run here and is not known", *key)
-            self._reports.ended_unstarted(
-                key, reason="supervisor_lost", detail="The host lost its state."
-            )
+    def _report_lost(self, key: TaskKey) -> None:
+        """Report the end of a task that should be here and is not."""
+        logger.error("task %s.%s should run here and is not known", *key)
+        detail = "The host lost its state."
+        self._reports.ended_unstarted(key, reason="supervisor_lost", detail=detail)
 
     def _end_unstarted(self, key: TaskKey, *, reason: str) -> None:
         """End an accepted task that the server has committed and that must not start now."""

@@ -1,9 +1,10 @@
 """Level-triggered agreement: what a host holds against what the table says.
 
-Called for beats that bring the list of held tasks, at least every 30 s, and when somebody
-rang. Whatever message was lost, the next round heals it: unanswered offers are repeated,
-confirmed ones get their `go`, wished ends are ordered again, ended ones are forgotten.
-Tasks the server does not know are left alone: they are shown as orphans, never stopped.
+What follows from what is in the protocol's tables; here rows are read, moves written and
+answers filled. Called for beats that bring the list of held tasks, at least every 30 s,
+and when somebody rang. Whatever message was lost, the next round heals it: unanswered
+offers are repeated, confirmed ones get their `go`, wished ends are ordered again, ended
+ones are forgotten. Tasks the server does not know are left alone, shown as orphans.
 """
 
 from __future__ import annotations
@@ -17,17 +18,19 @@ from datetime import timedelta
 from django.utils import timezone
 
 from agent_client.protocol.messages import Desired, Hold, Want
+from agent_client.protocol.reconcile import is_canceled_by_loss, judge_absence, judge_hold
+from agent_client.protocol.record import Record, Step
 from agents import connections
-from agents.inbox import AgentPrincipal, Beat
+from agents.inbox import Beat
 from agents.reply import Reply
-from tasks.choices import CANCELED, CANCELING, FAILED, OFFERED, RUNNING, STARTING, Reason
+from tasks.choices import CANCELED, FAILED, STARTING, Reason
 from tasks.logs.files import reader
 from tasks.models import Task
 from tasks.services.endings import Ending, end_tasks
 from tasks.services.forgetting import release
 from tasks.services.moves import Move, lock_tasks, move_all
 from tasks.services.offering import offer_waiting
-from tasks.services.runs import belongs
+from tasks.services.records import record_of
 from tasks.services.specs import specs_of
 
 REPEAT_OFFER_SECONDS = 3.0
@@ -35,6 +38,11 @@ REPEAT_OFFER_SECONDS = 3.0
 MISSING_SECONDS = 10.0
 """A running task must be missing in two full lists this far apart to be given up."""
 MAX_MISSING = 10_000
+_WANTS: dict[Step, Want] = {
+    Step.CANCEL: "cancel",
+    Step.REVOKE: "revoke",
+    Step.FORGET: "forget",
+}
 
 
 class MissingTasks:
@@ -123,47 +131,30 @@ def _tasks_of(beats: Iterable[Beat]) -> dict[int, Task]:
 
 def _judge_hold(round_: _Round, beat: Beat, hold: Hold, task: Task | None) -> None:
     """Decide about one task that a host holds."""
-    principal, reply = beat.principal, beat.reply
-    if task is None or task.tenant_id != principal.tenant_id:
-        return  # An orphan: shown by the agents page, never stopped by itself.
-    if not belongs(task, principal, hold.offer):
-        _let_go(reply, hold, reason=Reason.AGENT_LOST)
+    record = record_of(task, beat.principal, hold.offer)
+    verdict = judge_hold(record, hold.state)
+    if task is None or record is None:
         return
-    missing.found(task)
-    if task.is_final:
-        _close(reply, hold, task)
-    elif task.state == CANCELING:
-        if hold.state != "finished":
-            _want(reply, task, "cancel", reason=Reason.USER_CANCEL)
-    elif hold.state == "accepted":
-        _start_accepted(round_, reply, principal, task)
-    else:
-        _compare_log(reply, hold, task)
+    if record.is_own:
+        missing.found(task)
+    want = _WANTS.get(verdict.step)
+    if want is not None:
+        wish = Desired(task_id=task.pk, offer=hold.offer, want=want, reason=verdict.reason)
+        beat.reply.want(wish)
+    elif verdict.step is Step.RELEASE:
+        release(task, beat.reply, log_bytes=max(task.log_bytes, 0))
+    elif verdict.step is Step.COMPARE_LOG:
+        _compare_log(beat.reply, hold, task)
+    elif verdict.step in (Step.COMMIT, Step.RUN):
+        _start_accepted(round_, beat, task, verdict.step)
 
 
-def _start_accepted(round_: _Round, reply: Reply, principal: AgentPrincipal, task: Task) -> None:
+def _start_accepted(round_: _Round, beat: Beat, task: Task, step: Step) -> None:
     """Answer a confirmed offer whose confirmation or `go` was lost."""
-    if task.state == OFFERED:
-        round_.moves.append(Move(task, STARTING, "accepted", str(principal)))
-    if not _was_told_to_go(reply, task):
-        _want(reply, task, "run")
-
-
-def _close(reply: Reply, hold: Hold, task: Task) -> None:
-    """Tell a host what to do with a task that has its final state."""
-    if hold.state == "finished":
-        release(task, reply, log_bytes=max(task.log_bytes, 0))
-    elif task.reason == Reason.AGENT_LOST:
-        _let_go(reply, hold, reason=Reason.AGENT_LOST)
-    else:
-        _let_go(reply, hold, reason=Reason.USER_CANCEL)
-
-
-def _let_go(reply: Reply, hold: Hold, *, reason: str) -> None:
-    """End whatever a host still has of an offer that is void."""
-    ends: dict[str, Want] = {"accepted": "revoke", "finished": "forget"}
-    want = ends.get(hold.state, "cancel")
-    reply.want(Desired(task_id=hold.task_id, offer=hold.offer, want=want, reason=str(reason)))
+    if step is Step.COMMIT:
+        round_.moves.append(Move(task, STARTING, "accepted", str(beat.principal)))
+    if not _was_told_to_go(beat.reply, task):
+        beat.reply.want(Desired(task_id=task.pk, offer=task.offer, want="run"))
 
 
 def _compare_log(reply: Reply, hold: Hold, task: Task) -> None:
@@ -177,28 +168,26 @@ def _compare_log(reply: Reply, hold: Hold, task: Task) -> None:
 
 def _judge_absence(round_: _Round, beat: Beat, task: Task) -> None:
     """Decide about a task that its host should hold but does not."""
-    if task.state == OFFERED:
-        if _is_unheard(beat, task):
-            round_.offers.append((beat.reply, task))
-    elif not _is_full_list(beat):
-        return  # What it said earlier may be older than what it was told since.
-    elif task.state == STARTING:
-        # The go was lost, or the agent's state: it knows which, and starts or says so.
-        if not _was_told_to_go(beat.reply, task):
-            round_.runs.append((beat.reply, task))
-    elif task.state in (RUNNING, CANCELING) and missing.is_lost(task):
+    record = record_of(task, beat.principal, task.offer)
+    if record is None:
+        return
+    step = judge_absence(
+        record, is_full_list=_is_full_list(beat), is_unheard=_is_unheard(beat, task)
+    )
+    if step is Step.OFFER:
+        round_.offers.append((beat.reply, task))
+    elif step is Step.RUN and not _was_told_to_go(beat.reply, task):
+        round_.runs.append((beat.reply, task))
+    elif step is Step.MISS and missing.is_lost(task):
         missing.found(task)
-        round_.endings.append(_loss_of(task, beat))
+        round_.endings.append(_loss_of(task, record, str(beat.principal)))
 
 
-def _loss_of(task: Task, beat: Beat) -> Ending:
-    """Return the end of a task of which its host knows nothing any more.
-
-    One that is to be canceled and never started has got what was wished for.
-    """
-    if task.state == CANCELING and task.start_time is None:
-        return Ending(task, CANCELED, Reason.USER_CANCEL, str(beat.principal))
-    return Ending(task, FAILED, Reason.SUPERVISOR_LOST, str(beat.principal))
+def _loss_of(task: Task, record: Record, actor: str) -> Ending:
+    """Return the end of a task of which its host knows nothing any more."""
+    if is_canceled_by_loss(record):
+        return Ending(task, CANCELED, Reason.USER_CANCEL, actor)
+    return Ending(task, FAILED, Reason.SUPERVISOR_LOST, actor)
 
 
 def _was_told_to_go(reply: Reply, task: Task) -> bool:
@@ -218,11 +207,6 @@ def _is_unheard(beat: Beat, task: Task) -> bool:
     if not connections.is_connected(beat.principal.agent_id) or task.offered_at is None:
         return True
     return timezone.now() - task.offered_at > timedelta(seconds=REPEAT_OFFER_SECONDS)
-
-
-def _want(reply: Reply, task: Task, want: Want, *, reason: str = "") -> None:
-    """Say what is wanted for a task that the host holds."""
-    reply.want(Desired(task_id=task.pk, offer=task.offer, want=want, reason=str(reason)))
 
 
 def _say(round_: _Round) -> None:

@@ -9,7 +9,7 @@ nothing and is answered so that the agent lets go (R3, R9).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar, cast
+from typing import cast
 
 from django.utils import timezone
 
@@ -22,19 +22,19 @@ from agent_client.protocol.messages import (
     Result,
     Started,
 )
+from agent_client.protocol.record import Step, on_accepted, on_refused, on_result, on_started
 from agents.inbox import AgentPrincipal, Incoming
 from agents.reply import Reply
 from agents.services.sub_agents import StartedTask, open_sub_agents
 from tasks import events
-from tasks.choices import CANCELING, OFFERED, RUNNING, STARTING, Reason
+from tasks.choices import RUNNING, STARTING, Reason
 from tasks.models import Task
 from tasks.services.endings import Ending, clamped, end_tasks, ending_of
 from tasks.services.forgetting import release
 from tasks.services.moves import Move, lock_tasks, move_all, record_events
 from tasks.services.offering import offer_waiting, withdrawal
+from tasks.services.records import record_of
 from tasks.services.refusals import refusals
-
-TaskMessage = TypeVar("TaskMessage", Accepted, Refused, Started, Flagged, Result)
 
 
 def accept(batch: Sequence[Incoming]) -> None:
@@ -43,18 +43,16 @@ def accept(batch: Sequence[Incoming]) -> None:
     moves: dict[int, Move] = {}
     for principal, raw, reply in batch:
         message = cast(Accepted, raw)
-        task = _own(tasks, principal, message)
-        if task is None:
+        task = tasks.get(message.task_id)
+        step = on_accepted(record_of(task, principal, message.offer))
+        if task is None or step is Step.REVOKE:
             reply.revoke(message.task_id, message.offer)
-        elif task.state == OFFERED:
-            moves[task.pk] = Move(task, STARTING, "accepted", str(principal))
-            reply.go(task.pk, task.offer)
-        elif task.state in (STARTING, RUNNING):
-            reply.go(task.pk, task.offer)  # Repeated: the first answer was lost.
-        elif task.state == CANCELING:
+        elif step is Step.CANCEL:
             reply.cancel(cancel_order(task))
         else:
-            reply.revoke(task.pk, task.offer)
+            reply.go(task.pk, task.offer)
+            if step is Step.COMMIT:
+                moves[task.pk] = Move(task, STARTING, "accepted", str(principal))
     move_all(list(moves.values()))
 
 
@@ -64,8 +62,9 @@ def refuse(batch: Sequence[Incoming]) -> None:
     moves: dict[int, Move] = {}
     for principal, raw, _reply in batch:
         message = cast(Refused, raw)
-        task = _own(tasks, principal, message)
-        if task is not None and task.state == OFFERED:
+        task = tasks.get(message.task_id)
+        step = on_refused(record_of(task, principal, message.offer))
+        if task is not None and step is Step.WITHDRAW:
             refusals.note(task.pk, principal.agent_id)
             detail = {"code": message.code[:80], "detail": message.detail[:500]}
             moves[task.pk] = withdrawal(task, kind="refused", actor=str(principal), detail=detail)
@@ -81,15 +80,16 @@ def start(batch: Sequence[Incoming]) -> None:
     now = timezone.now()
     for principal, raw, _reply in batch:
         message = cast(Started, raw)
-        task = _own(tasks, principal, message)
-        if task is None:
+        task = tasks.get(message.task_id)
+        step = on_started(record_of(task, principal, message.offer))
+        if task is None or step is Step.NOTHING:
             continue
         started = clamped(message.started_at, low=task.offered_at, high=now)
         detail = {"pid": message.pid}
-        if task.state == STARTING:
+        if step is Step.NOTE_RUNNING:
             changes = {"start_time": started}
             moves[task.pk] = Move(task, RUNNING, "started", str(principal), changes, detail)
-        elif task.state == CANCELING and task.start_time is None:
+        else:
             Task.objects.filter(pk=task.pk).update(start_time=started)
             record_events([(task, "started", str(principal), detail)])
     move_all(list(moves.values()))
@@ -108,8 +108,11 @@ def flag(batch: Sequence[Incoming]) -> None:
     tasks = _tasks_of(batch)
     for principal, raw, _reply in batch:
         message = cast(Flagged, raw)
-        task = _own(tasks, principal, message)
-        if task is None or task.is_final or task.unkillable == message.unkillable:
+        task = tasks.get(message.task_id)
+        record = record_of(task, principal, message.offer)
+        if task is None or record is None or not record.is_own or record.phase == "ended":
+            continue
+        if task.unkillable == message.unkillable:
             continue
         Task.objects.filter(pk=task.pk).update(unkillable=message.unkillable)
         task.unkillable = message.unkillable
@@ -124,14 +127,16 @@ def finish(batch: Sequence[Incoming]) -> None:
     endings: dict[int, Ending] = {}
     for principal, raw, reply in batch:
         result = cast(Result, raw)
-        task = _own(tasks, principal, result)
-        if task is None:
-            if _is_known(tasks, principal, result.task_id):
-                reply.want(Desired(task_id=result.task_id, offer=result.offer, want="forget"))
-            continue  # Else an orphan, say of a restored database: the host keeps its record.
-        if task.state in (STARTING, RUNNING, CANCELING):
+        task = tasks.get(result.task_id)
+        step = on_result(record_of(task, principal, result.offer))
+        if task is None or step is Step.NOTHING:
+            continue
+        if step is Step.FORGET:
+            reply.want(Desired(task_id=result.task_id, offer=result.offer, want="forget"))
+            continue
+        if step is Step.END:
             endings.setdefault(task.pk, ending_of(task, result, actor=str(principal)))
-        elif task.reason == Reason.AGENT_LOST:
+        elif step is Step.NOTE_LATE:
             _note_late_result(task, principal, result)
         release(task, reply, log_bytes=result.log_bytes)
     end_tasks(list(endings.values()), replies=replies_of(batch))
@@ -145,27 +150,6 @@ def cancel_order(task: Task, reason: str = Reason.USER_CANCEL.value) -> CancelOr
 def replies_of(batch: Sequence[Incoming]) -> dict[str, Reply]:
     """Return the answer being made for each agent of the batch."""
     return {principal.agent_id: reply for principal, _message, reply in batch}
-
-
-def belongs(task: Task, principal: AgentPrincipal, offer: int) -> bool:
-    """Return whether the row names this agent and this offer."""
-    return (
-        task.agent_id == principal.agent_id
-        and task.offer == offer
-        and task.tenant_id == principal.tenant_id
-    )
-
-
-def _own(tasks: dict[int, Task], principal: AgentPrincipal, message: TaskMessage) -> Task | None:
-    """Return the task a message is about, None when it is not this agent's current offer."""
-    task = tasks.get(message.task_id)
-    return task if task and belongs(task, principal, message.offer) else None
-
-
-def _is_known(tasks: dict[int, Task], principal: AgentPrincipal, task_id: int) -> bool:
-    """Return whether the tenant has such a task at all, whoever runs it."""
-    task = tasks.get(task_id)
-    return task is not None and task.tenant_id == principal.tenant_id
 
 
 def _tasks_of(batch: Sequence[Incoming]) -> dict[int, Task]:

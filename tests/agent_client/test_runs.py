@@ -488,3 +488,14 @@ async def test_a_defect_in_the_start_is_logged_when_it_happens(world, caplog):
     await world.runs.close()
     await asyncio.sleep(0)
     assert "could not be started" in caplog.text
+
+
+async def test_nothing_starts_twice_when_old_copies_of_offer_and_go_come_late(world):
+    await world.start()
+    world.move("finished")
+    world.logs.complete.add(KEY)
+    world.runs.forget([REF])
+    world.runs.offers([spec(1)])
+    world.runs.go([REF])
+    await world.runs.close()
+    assert (len(world.supervisor.launched), world.supervisor.held, world.kinds()) == (1, {}, [])
