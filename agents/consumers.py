@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from channels.consumer import AsyncConsumer
 from channels.exceptions import StopConsumer
 
 from agent_client.protocol import codec
-from agent_client.protocol.messages import ServerMessage
+from agent_client.protocol.messages import (
+    MAX_MESSAGES_PER_FRAME,
+    ServerMessage,
+    TasksBatch,
+)
 from agents import connections, credentials
 from agents.connections import Connection
 from agents.conversation import Conversation
 from agents.principal import AgentPrincipal
+from agents.reply import next_message_id
 from dialer_platform.errors import DomainError, Unauthenticated
 
 log = logging.getLogger("dialer.agents.socket")
@@ -87,9 +92,13 @@ class AgentConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no typ
 
     async def _send_outgoing(self, connection: Connection) -> None:
         """Send what is queued, many messages in one frame, until the socket is closed."""
-        while messages := await connection.take():
-            for text in frames_of(messages):
-                await self.send({"type": "websocket.send", "text": text})
+        try:
+            while messages := await connection.take():
+                for text in frames_of(messages):
+                    await self.send({"type": "websocket.send", "text": text})
+        except Exception:  # whatever it was, a host that hears nothing must come back
+            log.exception("a socket could not be written to")
+            connection.close(connections.CLOSE_TOO_SLOW)
         await self._send_close(connection.close_code)
 
     def close(self, code: int) -> None:
@@ -115,15 +124,29 @@ class AgentConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no typ
 
 
 def frames_of(messages: Sequence[ServerMessage]) -> list[str]:
-    """Return the messages as text frames of about a megabyte; scripts can be that long."""
-    texts: list[str] = []
+    """Return the messages as text frames that a host reads: of a megabyte, 256 messages each."""
+    frames: list[str] = []
     parts: list[str] = []
     size = 0
-    for message in messages:
-        part = codec.encode(message).decode()
-        if parts and size + len(part) > MAX_FRAME_BYTES:
-            texts.append(f"[{','.join(parts)}]")
+    for part in (text for message in messages for text in _pieces(message)):
+        if parts and (size + len(part) > MAX_FRAME_BYTES or len(parts) == MAX_MESSAGES_PER_FRAME):
+            frames.append(f"[{','.join(parts)}]")
             parts, size = [], 0
         parts.append(part)
         size += len(part)
-    return [*texts, f"[{','.join(parts)}]"]
+    return [*frames, f"[{','.join(parts)}]"]
+
+
+def _pieces(message: ServerMessage) -> Iterator[str]:
+    """Yield the text of a message, offers of many long scripts in several messages.
+
+    A single script may be longer than a frame should be; it is sent as it is.
+    """
+    text = codec.encode(message).decode()
+    is_short = len(text) <= MAX_FRAME_BYTES
+    if is_short or not isinstance(message, TasksBatch) or len(message.tasks) == 1:
+        yield text
+        return
+    middle = len(message.tasks) // 2
+    for tasks in (message.tasks[:middle], message.tasks[middle:]):
+        yield from _pieces(TasksBatch(message_id=next_message_id(), tasks=tasks))

@@ -18,6 +18,7 @@ from twisted.internet import defer, reactor
 
 from dialer_platform import runtime
 from dialer_platform.serving.protocol import LimitedHTTPFactory
+from dialer_platform.serving.sockets import LimitedSocketFactory
 
 BACKLOG_CONNECTIONS = 4096
 PING_INTERVAL_SECONDS = 20
@@ -87,13 +88,14 @@ class _Server(daphne.server.Server):
     could_not_listen = False
 
     def run(self) -> None:
-        """Listen and serve with the limited factory."""
-        original = daphne.server.HTTPFactory
+        """Listen and serve with the limited factories."""
+        originals = daphne.server.HTTPFactory, daphne.server.WebSocketFactory
         daphne.server.HTTPFactory = LimitedHTTPFactory
+        daphne.server.WebSocketFactory = LimitedSocketFactory
         try:
             super().run()
         finally:
-            daphne.server.HTTPFactory = original
+            daphne.server.HTTPFactory, daphne.server.WebSocketFactory = originals
 
     def listen_error(self, failure: Any) -> None:
         """Remember why there is nothing to serve."""

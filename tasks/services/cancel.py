@@ -78,12 +78,17 @@ def cancel_tasks(task_ids: Sequence[int], *, by: Principal) -> list[Task]:
 def _check_ids(task_ids: object) -> None:
     """Raise Invalid unless it is a list of at most MAX_BATCH ids."""
     sentence = ""
-    if not isinstance(task_ids, list | tuple) or not all(type(one) is int for one in task_ids):
+    if not isinstance(task_ids, list | tuple) or not all(map(_is_id, task_ids)):
         sentence = _("Must be a list of task ids.")
     elif len(task_ids) > MAX_BATCH:
         sentence = _("At most %(limit)d tasks.") % {"limit": MAX_BATCH}
     if sentence:
         raise Invalid(sentence, fields={"ids": [sentence]})
+
+
+def _is_id(value: object) -> bool:
+    """Return whether a value could be a task's id; larger numbers fit no column."""
+    return type(value) is int and 0 <= value < 2**63
 
 
 def _check_known(task_ids: Iterable[int], tasks: Iterable[Task]) -> None:

@@ -22,6 +22,7 @@ from agent_client.protocol.messages import (
     LogChunk,
     Reconcile,
     Rejected,
+    TasksBatch,
     Welcome,
 )
 from agents import connections, consumers, conversation, delivery, hot, inbox
@@ -300,3 +301,23 @@ def test_long_messages_are_spread_over_frames():
     big = [Rejected(message_id="1", code="x", detail="y" * 700_000) for _ in range(3)]
     texts = consumers.frames_of(big)
     assert [len(codec.decode_server_frame(text)) for text in texts] == [1, 1, 1]
+
+
+def test_many_messages_are_spread_over_frames():
+    texts = consumers.frames_of([Ack(message_id=str(n)) for n in range(300)])
+    assert [len(codec.decode_server_frame(text)) for text in texts] == [256, 44]
+
+
+def test_offers_of_long_scripts_are_spread_over_frames():
+    specs = tuple(wire.spec(n, script_content="#" * 700_000) for n in range(5))
+    texts = consumers.frames_of([TasksBatch(message_id="1", tasks=specs)])
+    batches = [batch for text in texts for batch in codec.decode_server_frame(text)]
+    assert max(map(len, texts)) < 1_000_000
+    assert [spec for batch in batches for spec in batch.tasks] == list(specs)
+
+
+async def test_host_that_cannot_be_written_to_is_disconnected(host, monkeypatch):
+    await host.greet()
+    monkeypatch.setattr(consumers, "frames_of", lambda messages: 1 // 0)
+    connections.get(host.agent_id).send([Ack(message_id="1")])
+    assert await host.closed_with() == connections.CLOSE_TOO_SLOW

@@ -13,6 +13,7 @@ from agent_client.protocol.messages import (
     Resources,
     Result,
     Started,
+    TaskSpec,
 )
 
 _numbers = itertools.count(1)
@@ -54,3 +55,9 @@ def started(task_id: int = 1, offer: int = 1) -> Started:
 def result(task_id: int = 1, offer: int = 1) -> Result:
     """Return the end of a task."""
     return Result(message_id=name(), task_id=task_id, offer=offer, reason="exit", finished_at=2.0)
+
+
+def spec(task_id: int = 1, offer: int = 1, **fields: Any) -> TaskSpec:
+    """Return the order to run a script."""
+    defaults = {"installation": "i", "name": "n", "script_type": "shell", "script_content": "true"}
+    return TaskSpec(task_id=task_id, offer=offer, **{**defaults, **fields})

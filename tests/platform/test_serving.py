@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 PROGRAM = """
 import asyncio, sys
@@ -25,6 +27,12 @@ limits.HEADER_SECONDS = 1.0
 async def application(scope, receive, send):
     if scope["path"] == "/crash":
         raise RuntimeError("secret")
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept"})
+        while (event := await receive())["type"] != "websocket.disconnect":
+            if size := event.get("text"):
+                await send({"type": "websocket.send", "text": "x" * int(size[:20])})
+        return
     size, more = 0, True
     while more:
         message = await receive()
@@ -149,3 +157,15 @@ def test_crash_of_the_application_shows_no_internals(port):
 def test_server_says_when_the_address_is_taken(port):
     process = start(port)
     assert process.communicate(timeout=20)[0].split() == ["stopped", "no", "address"]
+
+
+def test_socket_sends_what_is_longer_than_what_it_takes(port):
+    with connect(f"ws://127.0.0.1:{port}/", max_size=None, proxy=None) as near:
+        near.send("3000000")
+        assert len(near.recv(10)) == 3_000_000
+
+
+def test_socket_takes_no_message_over_a_mebibyte(port):
+    with connect(f"ws://127.0.0.1:{port}/", proxy=None) as near, pytest.raises(ConnectionClosed):
+        near.send("1".ljust(1024 * 1024 + 1))
+        near.recv(10)

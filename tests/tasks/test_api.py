@@ -275,6 +275,12 @@ def test_cancel_of_a_running_task_answers_202_while_it_stops(client, host, submi
     assert fresh(task).state == CANCELING
 
 
+@pytest.mark.parametrize("number", [2**63, -1, 1.5, True, "1", None])
+def test_cancel_batch_refuses_what_is_no_id(client, submit, number):
+    answer = post(client, URL + "cancel_batch/", {"ids": [submit().pk, number]})
+    assert (answer.status_code, list(answer.json()["fields"])) == (400, ["ids"])
+
+
 def test_cancel_batch_answers_202(client, submit):
     ids = [submit().pk for _ in range(2)]
     answer = post(client, URL + "cancel_batch/", {"ids": ids})
