@@ -52,6 +52,7 @@ class LogConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has
         self.task_id = int(self.scope["url_route"]["kwargs"]["task_id"])
         self.offset = self.acknowledged = asked_offset(self.scope.get("query_string", b""))
         self.wake = asyncio.Event()
+        self.is_stale = True  # It may have changed before the hints were subscribed to.
         self.unsubscribe: list[Callable[[], None]] = []
         self.pump: asyncio.Task[None] | None = None
         principal = self.scope["principal"]
@@ -90,15 +91,18 @@ class LogConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has
         while True:
             self.wake.clear()
             piece = await self._send_piece()
-            if not self.task.is_final:
+            if self.is_stale and not self.task.is_final:
+                self.is_stale = False
                 self.task = await self._read(_reload, self.task)
             state = (piece.size, is_complete(self.task, piece.size))
             if state != told:
                 told = state
                 await self.send(json.dumps({"size": state[0], "complete": state[1]}))
             if piece.next >= piece.size or self._room() <= 0:
-                with suppress(TimeoutError):
+                try:
                     await asyncio.wait_for(self.wake.wait(), LOOK_SECONDS)
+                except TimeoutError:
+                    self.is_stale = True
 
     async def _send_piece(self) -> FrameSlice:
         """Send the next frames that fit the window and return them."""
@@ -117,7 +121,12 @@ class LogConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has
     def _note(self, topic: str, version: int) -> None:
         """Take a hint from any thread; a closed loop has no viewer any more."""
         with suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self.wake.set)
+            self.loop.call_soon_threadsafe(self._wake, topic)
+
+    def _wake(self, topic: str) -> None:
+        """Look at the files; at the task's row only when it changed, not at every line."""
+        self.is_stale |= topic == task_topic(self.task_id)
+        self.wake.set()
 
     async def _read(self, function: Callable[..., T], *args: Any) -> T:
         """Read files or rows in a thread, never on the loop."""

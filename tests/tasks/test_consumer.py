@@ -106,6 +106,21 @@ async def test_viewer_is_told_when_the_log_is_complete(task, viewer):
     await page.disconnect()
 
 
+async def test_row_of_the_task_is_not_read_again_for_every_line(task, viewer, monkeypatch):
+    reads: list[Task] = []
+    monkeypatch.setattr(consumers, "_reload", lambda task: reads.append(task) or task)
+    page = socket(task.pk, viewer, "offset=10")
+    await page.connect()
+    await page.receive_from()
+    for number in range(3):
+        await asyncio.to_thread(store().append_stream, task.pk, STDERR, 4 + number, b"x")
+        live.publish(f"log.{task.pk}", tenant_id="default")
+        assert decode(await page.receive_from())[0] == 10 + number
+        await page.receive_from()
+    assert len(reads) == 1
+    await page.disconnect()
+
+
 async def test_viewer_that_does_not_acknowledge_gets_a_window_and_no_more(
     task, viewer, monkeypatch
 ):
