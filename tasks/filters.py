@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import django_filters
 from django import forms
 from django.db.models import QuerySet
+from django_filters.fields import IsoDateTimeField
 
 from tasks.choices import Status
 from tasks.models import Task
@@ -19,6 +22,24 @@ class CommaOrRepeatWidget(forms.SelectMultiple):
         values = super().value_from_datadict(data, files, name) or []  # type: ignore[arg-type]
         listed = values if isinstance(values, list | tuple) else [values]
         return [part for value in listed for part in str(value).split(",") if part]
+
+
+class MomentField(IsoDateTimeField):  # type: ignore[misc]  # it has no types
+    """Reads a moment that is one in UTC too; the first and last day of all time need not be."""
+
+    def to_python(self, value: object) -> datetime | None:
+        """Return the moment; raises ValidationError."""
+        moment: datetime | None = super().to_python(value)
+        try:
+            return moment and moment.astimezone(UTC)
+        except OverflowError as error:
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from error
+
+
+class MomentFilter(django_filters.IsoDateTimeFilter):  # type: ignore[misc]  # it has no types
+    """Compares a time with a moment."""
+
+    field_class = MomentField
 
 
 class TaskFilter(django_filters.FilterSet):  # type: ignore[misc]  # it has no types
@@ -36,8 +57,8 @@ class TaskFilter(django_filters.FilterSet):  # type: ignore[misc]  # it has no t
         method="on_agent", help_text="the host it was given to, or is named for"
     )
     priority = django_filters.NumberFilter()
-    created_after = django_filters.IsoDateTimeFilter(field_name="created_time", lookup_expr="gte")
-    created_before = django_filters.IsoDateTimeFilter(field_name="created_time", lookup_expr="lt")
+    created_after = MomentFilter(field_name="created_time", lookup_expr="gte")
+    created_before = MomentFilter(field_name="created_time", lookup_expr="lt")
 
     class Meta:
         model = Task

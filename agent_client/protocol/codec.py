@@ -31,6 +31,10 @@ _HEADER_LENGTH = struct.Struct("!I")
 _MAX_HEADER_BYTES = 4096
 
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What the decoders raise for bytes that are no message."""
+
+
 class ProtocolError(ValueError):
     """The peer sent bytes that are no message of this protocol."""
 
@@ -73,7 +77,7 @@ def decode_heartbeat(data: bytes) -> Heartbeat:
     """Return the heartbeat in an HTTP body, type and message_id optional; raises ProtocolError."""
     try:
         return _heartbeat_decoder.decode(data)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ProtocolError(str(error)) from error
 
 
@@ -81,7 +85,7 @@ def decode_answer(data: bytes) -> Answer:
     """Return the heartbeat answer in data; raises ProtocolError."""
     try:
         return _answer_decoder.decode(data)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ProtocolError(str(error)) from error
 
 
@@ -108,7 +112,7 @@ def decode_chunk(data: bytes) -> LogChunk:
         raise ProtocolError("binary frame has a wrong header length")
     try:
         head = _chunk_header_decoder.decode(data[_HEADER_LENGTH.size : start])
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ProtocolError(str(error)) from error
     return LogChunk(
         message_id=head.message_id,
@@ -128,7 +132,7 @@ def _decode(
     head = data[:1]
     try:
         messages = many.decode(data) if head in (b"[", "[") else [one.decode(data)]
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ProtocolError(str(error)) from error
     if len(messages) > MAX_MESSAGES_PER_FRAME:
         raise ProtocolError(f"more than {MAX_MESSAGES_PER_FRAME} messages in one frame")

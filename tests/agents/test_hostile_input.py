@@ -15,10 +15,11 @@ from agents.heartbeat_endpoint import parse_heartbeat, split_chunks
 from agents.inbox_batch import Submission, run_batch
 from agents.inbox_registry import Registry
 from agents.models import Agent
+from agents.raw_http import read_object
 from agents.registration_endpoint import read_fields
 from agents.services import presence
 from agents.system_facts import bounded_labels, bounded_system
-from dialer_platform.errors import DomainError
+from dialer_platform.errors import DomainError, Invalid
 from tests.agents import wire
 
 JSON = st.recursive(
@@ -36,6 +37,13 @@ def test_bytes_are_a_heartbeat_or_refused(data):
         parse_heartbeat(data)
     except DomainError as error:
         assert error.status == 400
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"\\ud800", b"\xed\xa0\x80"])
+def test_texts_that_are_no_unicode_are_refused(text):
+    for read in (parse_heartbeat, read_object):
+        with pytest.raises(Invalid):
+            read(b'{"agent_id": "%s", "name": "%s"}' % (text, text))
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON))

@@ -191,7 +191,15 @@ def test_filter_by_agent_finds_given_and_named(client, host, submit):
     assert {task["id"] for task in body["results"]} == {given.pk, named.pk}
 
 
-@pytest.mark.parametrize("query", [{"status": "odd"}, {"created_after": "soon"}])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"status": "odd"},
+        {"created_after": "soon"},
+        {"created_after": "0001-01-01T00:00:00+14:00"},
+        {"created_before": "9999-12-31T23:59:59-14:00"},
+    ],
+)
 def test_wrong_filter_is_refused(client, query):
     answer = client.get(URL, query)
     assert (answer.status_code, list(answer.json()["fields"])) == (400, list(query))
