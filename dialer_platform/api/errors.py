@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions, status
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from dialer_platform.errors import DomainError, FieldErrors
@@ -35,10 +36,22 @@ CODES_BY_STATUS = {
 NOT_FOUND_DETAIL = "There is no such object here."
 FORBIDDEN_DETAIL = "Your role does not allow this."
 WHOLE_BODY = "body"
+ERROR_TYPES = frozenset({"application/json", "text/html"})
+"""What an error is shown in; the schema has formats of its own."""
 
 
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | None:
     """Return the contract's answer for an error raised in a REST view; None is a 500."""
+    request = context.get("request")
+    renderer = getattr(request, "accepted_renderer", None)
+    if request and renderer and renderer.media_type not in ERROR_TYPES:
+        request.accepted_renderer = JSONRenderer()
+        request.accepted_media_type = JSONRenderer.media_type
+    return _answer_to(error)
+
+
+def _answer_to(error: Exception) -> Response | None:
+    """Return the answer by the kind of error; None for what nobody expected."""
     if isinstance(error, DomainError):
         return _answer(error.status, error.code, error.detail, error.fields)
     if isinstance(error, Http404):

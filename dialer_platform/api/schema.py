@@ -30,7 +30,7 @@ FAILURES = {
     "400": "The input is not valid.",
     "401": "No or no valid credential.",
     "403": "The role does not allow it.",
-    "404": "No such object in the caller's tenant.",
+    "404": "No such object in the caller's tenant, or no such page.",
     "409": "The object's state does not allow it.",
     "413": "The body is too large.",
     "429": "Too many tries.",
@@ -71,18 +71,16 @@ def add_failures(
 ) -> dict[str, Any]:
     """Say on every operation what its failures look like."""
     result.setdefault("components", {}).setdefault("schemas", {})["Error"] = ERROR_SCHEMA
-    for path, item in result.get("paths", {}).items():
+    for item in result.get("paths", {}).values():
         for method in METHODS:
             if method in item:
-                _describe(item[method], has_object="{" in path)
+                _describe(item[method])
     return result
 
 
-def _describe(operation: dict[str, Any], *, has_object: bool) -> None:
-    """Add the failures that are not described yet; a list knows no 404."""
+def _describe(operation: dict[str, Any]) -> None:
+    """Add the failures that are not described yet."""
     for status, sentence in FAILURES.items():
-        if status == "404" and not has_object:
-            continue
         operation["responses"].setdefault(
             status,
             {

@@ -16,7 +16,9 @@ class TemplateSerializer(serializers.ModelSerializer[Template]):
     script_content = serializers.CharField(
         trim_whitespace=False, style={"base_template": "textarea.html"}
     )
-    created_by = serializers.SlugRelatedField[Template](slug_field="username", read_only=True)
+    created_by = serializers.SlugRelatedField[Template](
+        slug_field="username", read_only=True, allow_null=True
+    )
 
     class Meta:
         model = Template

@@ -27,7 +27,7 @@ def test_every_operation_says_how_it_fails(schema):
         f"{method} {path}"
         for path, item in schema["paths"].items()
         for method in METHODS & set(item)
-        if not {"400", "401", "403"} <= set(item[method]["responses"])
+        if not {"400", "401", "403", "404"} <= set(item[method]["responses"])
     ]
     assert not bare
 
@@ -37,7 +37,12 @@ def test_both_credentials_are_described(schema):
 
 
 def test_schema_is_closed_to_strangers(client, db):
-    assert client.get("/api/v1/schema/").status_code == 401
+    response = client.get("/api/v1/schema/")
+    assert (response.status_code, response["Content-Type"]) == (401, "application/json")
+
+
+def test_writer_of_a_starter_template_may_be_nobody(schema):
+    assert schema["components"]["schemas"]["Template"]["properties"]["created_by"]["nullable"]
 
 
 def test_browsable_api_opens_without_inline_script(api_client, viewer_user):

@@ -283,6 +283,15 @@ def test_cancel_of_a_running_task_answers_202_while_it_stops(client, host, submi
     assert fresh(task).state == CANCELING
 
 
+@pytest.mark.parametrize("accept", ["text/plain", "application/xml", "*/*"])
+def test_log_is_text_and_an_error_json_whatever_is_accepted(client, submit, accept):
+    log = client.get(f"{URL}{submit().pk}/log/", headers={"Accept": accept})
+    error = client.get(f"{URL}999/log/", headers={"Accept": accept})
+    assert (log.status_code, error.status_code) == (200, 404)
+    assert log["Content-Type"].startswith("text/plain")
+    assert error["Content-Type"] == "application/json"
+
+
 @pytest.mark.parametrize("number", [2**63, -1, 1.5, True, "1", None])
 def test_cancel_batch_refuses_what_is_no_id(client, submit, number):
     answer = post(client, URL + "cancel_batch/", {"ids": [submit().pk, number]})
