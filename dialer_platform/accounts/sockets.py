@@ -7,6 +7,7 @@ that one whose session ended or whose role changed is closed within RECHECK_SECO
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
@@ -32,7 +33,7 @@ class PrincipalSocketMiddleware:
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Open the consumer for a signed-in person only, and watch the session."""
         session_key = scope["cookies"].get(settings.SESSION_COOKIE_NAME)
-        principal = await find_principal(session_key)
+        principal = await find_principal(session_key) if is_own_origin(scope["headers"]) else None
         if principal is None:
             await receive()
             await send({"type": "websocket.close", "code": UNAUTHENTICATED_CLOSE_CODE})
@@ -43,6 +44,19 @@ class PrincipalSocketMiddleware:
             await self.inner(inner_scope, receive, send)
         finally:
             watch.cancel()
+
+
+def is_own_origin(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Tell whether the page that opens a socket came from this server, port included.
+
+    Cookies know no ports: another service of the same host is another origin, but its pages
+    would send the session. Behind a proxy that changes the Host header, the trusted origins
+    of forms count here too.
+    """
+    found = dict(headers)
+    origin = found.get(b"origin", b"").decode("latin-1").lower()
+    host = found.get(b"host", b"").decode("latin-1").lower()
+    return origin in settings.CSRF_TRUSTED_ORIGINS or origin.partition("://")[2] == host != ""
 
 
 async def close_when_over(session_key: str, principal: Principal, send: Any) -> None:

@@ -78,9 +78,18 @@ async def test_signed_in_person_is_known_to_the_consumer(browser):
     await communicator.disconnect()
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", None])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "http://localhost:81", "http://127.0.0.1", "null", None]
+)
 async def test_foreign_or_missing_origin_is_refused(browser, origin):
     assert not (await socket(browser, origin).connect())[0]
+
+
+async def test_trusted_origin_of_forms_is_accepted(browser, settings):
+    settings.CSRF_TRUSTED_ORIGINS = ["https://localhost:8443"]
+    communicator = socket(browser, "https://localhost:8443")
+    assert (await communicator.connect())[0]
+    await communicator.disconnect()
 
 
 async def test_stranger_is_refused():
