@@ -131,6 +131,29 @@ class ThreadPool(Part, frozen=True):
     pending_tasks: int = 0
 
 
+class ProbePool(Part, frozen=True):
+    """The agent's probe scheduler at one moment, part of its heartbeat.
+
+    demand is the mean number of workers the probes need: the sum of duration / interval.
+    dropped and missed count due runs since the agent's start; missed maps reason to count.
+    running and waiting name at most 200 probes each.
+    """
+
+    probes: int = 0
+    demand: float = 0.0
+    dropped: int = 0
+    executed: int = 0
+    missed: dict[str, int] = {}
+    late_p99_seconds: float = 0.0
+    selector_active: int = 0
+    outbox_results: int = 0
+    outbox_dropped: int = 0
+    revision: int = 0
+    is_overloaded: bool = False
+    running: tuple[int, ...] = ()
+    waiting: tuple[int, ...] = ()
+
+
 class Capacity(Part, frozen=True):
     """What the host offers to tasks in all; slots bounds tasks at once."""
 
@@ -204,6 +227,7 @@ class Heartbeat(Message, frozen=True, tag="heartbeat", kw_only=True):
     message_id: str = ""
     status: str = "running"
     thread_pool: ThreadPool = ThreadPool()
+    probe_pool: ProbePool | None = None
     resources: Resources | None = None
     gpus: tuple[Gpu, ...] | None = None
     sub_agents: tuple[SubAgent, ...] = ()
