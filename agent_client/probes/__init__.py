@@ -1,0 +1,1 @@
+"""Probe kinds: one way to test a target each, and the two drivers that run them."""
