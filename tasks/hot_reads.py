@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
 from django.db import connection
+from django.utils import timezone
 
 from tasks.choices import OCCUPYING, Phase, Status
 from tasks.models import Task
@@ -58,6 +60,8 @@ NEED_COLUMNS = (
     "wanted_agent_id",
     "labels",
 )
+RESERVE_AFTER = timedelta(minutes=5)
+"""A task that was submitted so long ago and still waits has a host kept free for it."""
 IDS_A_STATEMENT = 500
 READ_CHUNK = 64
 
@@ -89,17 +93,18 @@ def booking_rows(tenant_id: str) -> Iterator[tuple[str, int, list[str], int]]:
 
 
 def need_rows(tenant_id: str, *, limit: int) -> Iterator[tuple[Any, ...]]:
-    """Yield NEED_COLUMNS of the tasks that wait for a host, most urgent first, then oldest.
+    """Yield NEED_COLUMNS and whether it is overdue for tasks that wait for a host.
 
-    Lazily: who stops early has read little.
+    Most urgent first, then oldest; lazily: who stops early has read little.
     """
     statement = (
-        f"SELECT {', '.join(NEED_COLUMNS)} FROM tasks_task "  # noqa: S608
+        f"SELECT {', '.join(NEED_COLUMNS)}, created_time < %s FROM tasks_task "  # noqa: S608
         f"WHERE tenant_id = %s AND status = '{Status.WAITING.value}' "
         f"AND phase = '{Phase.QUEUED.value}' ORDER BY priority, id LIMIT %s"
     )
-    for *plain, labels in _rows(statement, [tenant_id, limit]):
-        yield (*plain, _json(labels))
+    overdue_before = _moment(timezone.now() - RESERVE_AFTER)
+    for *plain, labels, is_overdue in _rows(statement, [overdue_before, tenant_id, limit]):
+        yield (*plain, _json(labels), bool(is_overdue))
 
 
 def dependents_of(task_ids: Collection[int]) -> set[int]:
@@ -157,6 +162,11 @@ def _converters(columns: tuple[str, ...]) -> dict[int, tuple[list[Any], Any]]:
     fields = [field for field in Task._meta.concrete_fields if field.attname in columns]
     table = Task._meta.db_table
     return dict(compiler.get_converters([field.get_col(table) for field in fields]))
+
+
+def _moment(moment: datetime) -> Any:
+    """Return a moment as the database compares it: SQLite keeps text."""
+    return connection.ops.adapt_datetimefield_value(moment)
 
 
 def _marks(count: int) -> str:

@@ -3,7 +3,8 @@
 Pure: no database, no clock, no translation. Promises that no host is ever given more
 slots, cores or GPU memory than it has (R20), and that among the tasks a host could take
 the more urgent goes first, then the older (R21). A task that fits nowhere now does not
-hold up those behind it.
+hold up those behind it, until it is overdue: then the host that lacks least for it is kept
+free for it, so that no stream of small tasks can pass it over for ever.
 
 A pass over 10,000 tasks and 1,000 hosts stays in the tens of milliseconds because tasks
 that need the same share one sorted list of hosts: within a pass hosts only lose room, so
@@ -54,7 +55,10 @@ class Host:
 
 
 class Need(NamedTuple):
-    """What one task asks for; gpu_memory_mb 0 means whole GPUs."""
+    """What one task asks for; gpu_memory_mb 0 means whole GPUs.
+
+    is_overdue: it has waited so long that room is to be kept for it.
+    """
 
     task_id: int
     script_type: str = "shell"
@@ -63,11 +67,12 @@ class Need(NamedTuple):
     gpu_memory_mb: int = 0
     agent_id: str = ""
     labels: tuple[tuple[str, str], ...] = ()
+    is_overdue: bool = False
 
     @property
     def shape(self) -> tuple[object, ...]:
         """Return what is equal for tasks that fit the same hosts."""
-        return self[1:]
+        return self[1:-1]
 
 
 class Booking(NamedTuple):
@@ -87,6 +92,9 @@ class Grant(NamedTuple):
     gpu_ids: tuple[str, ...] = ()
 
 
+MAX_KEPT = 16
+"""Hosts kept free in one pass: whoever is further down has more urgent ones before it."""
+
 Avoid = Callable[[int, str], bool]
 """Whether a task must not be offered to a host for now: it refused a moment ago."""
 
@@ -94,7 +102,7 @@ Avoid = Callable[[int, str], bool]
 class Room:
     """What is left of one host while decisions are made."""
 
-    __slots__ = ("cores", "exclusive", "host", "shared_mb", "slots")
+    __slots__ = ("cores", "exclusive", "host", "kept_for", "shared_mb", "slots")
 
     def __init__(self, host: Host) -> None:
         """Begin with everything free."""
@@ -103,6 +111,7 @@ class Room:
         self.cores = host.cpu_cores
         self.exclusive: set[str] = set()
         self.shared_mb: dict[str, int] = {}
+        self.kept_for: int | None = None
 
     def book(self, booking: Booking) -> None:
         """Take what a task occupies; the host may have shrunk below it meanwhile."""
@@ -147,6 +156,19 @@ class Room:
             uuids = [card.uuid for card in self.host.gpus if self.is_free(card)]
         return tuple(uuids[: need.gpu_count]) if len(uuids) >= need.gpu_count else None
 
+    def keep_for(self, need: Need) -> None:
+        """Take out what an overdue task will need here, as far as it is free already.
+
+        What it takes beyond that is debt: a task that ends here pays it back first.
+        """
+        if need.gpu_memory_mb:
+            cards = sorted(self.host.gpus, key=self.free_mb, reverse=True)
+        else:
+            cards = [card for card in self.host.gpus if self.is_free(card)]
+        uuids = tuple(card.uuid for card in cards[: need.gpu_count])
+        self.book(Booking(self.host.agent_id, need.cpu_cores, uuids, need.gpu_memory_mb))
+        self.kept_for = need.task_id
+
     def fit(self, need: Need) -> tuple[str, ...] | None:
         """Return the GPUs for the task if it fits now, else None."""
         if self.slots < 1 or (need.cpu_cores and self.cores < need.cpu_cores):
@@ -186,10 +208,11 @@ def match(
     Reads no further than it must: it stops when every slot is given or `limit` is reached.
     """
     rooms = _open_rooms(hosts, bookings)
-    free_slots = sum(room.slots for room in rooms.values())
+    free_slots = sum(max(room.slots, 0) for room in rooms.values())
     wanted = free_slots if limit is None else min(free_slots, limit)
     lines: dict[tuple[object, ...], list[Room]] = {}
     grants: list[Grant] = []
+    keeper = Keeper(rooms.values())
     if not wanted:
         return grants  # Before the first need is read: with a full fleet a pass costs nothing.
     for need in needs:
@@ -201,17 +224,60 @@ def match(
             grants.append(grant)
             if len(grants) >= wanted:
                 break
+        elif need.is_overdue:
+            keeper.keep(need)
     return grants
 
 
+class Keeper:
+    """Keeps hosts free for overdue tasks: one task a host, the most urgent ones.
+
+    The choice is stable: while a host is kept its lack only shrinks, so the next pass
+    finds it nearest again, or one that is nearer still.
+    """
+
+    def __init__(self, rooms: Iterable[Room]) -> None:
+        """Look after these hosts."""
+        self._rooms = rooms
+        self._kept = 0
+        # Most overdue tasks look alike: who found no host once need not search again.
+        self._hopeless: set[tuple[object, ...]] = set()
+
+    def keep(self, need: Need) -> Room | None:
+        """Keep the host that lacks least for the task; None if no further one is its size."""
+        if self._kept >= MAX_KEPT or need.shape in self._hopeless:
+            return None
+        able = [
+            room for room in self._rooms if room.kept_for is None and _is_size_of(need, room.host)
+        ]
+        if not able:
+            self._hopeless.add(need.shape)
+            return None
+        nearest = min(able, key=lambda room: (*_lack(need, room), room.host.agent_id))
+        nearest.keep_for(need)
+        self._kept += 1
+        return nearest
+
+
+def _is_size_of(need: Need, host: Host) -> bool:
+    """Return whether the host would take the task if no other task were there."""
+    return host.takes_tasks and suits(need, host) and Room(host).fit(need) is not None
+
+
+def _lack(need: Need, room: Room) -> tuple[int, int, int, int]:
+    """Return the GPUs, MB of GPU memory, cores and slots that are missing; scarcest first."""
+    free = sorted((room.free_mb(card) for card in room.host.gpus), reverse=True)
+    short_mb = sum(max(need.gpu_memory_mb - mb, 0) for mb in free[: need.gpu_count])
+    whole = 0 if need.gpu_memory_mb else sum(room.is_free(card) for card in room.host.gpus)
+    cards = 0 if need.gpu_memory_mb else max(need.gpu_count - whole, 0)
+    memory = short_mb if need.gpu_memory_mb else 0
+    return (cards, memory, max(need.cpu_cores - room.cores, 0), max(1 - room.slots, 0))
+
+
 def _open_rooms(hosts: Iterable[Host], bookings: Iterable[Booking]) -> dict[str, Room]:
-    """Return what is left of the hosts that could take any task at all."""
+    """Return what is left of the hosts that take tasks; one without a slot can be kept free."""
     rooms = rooms_of(hosts, bookings)
-    return {
-        agent_id: room
-        for agent_id, room in rooms.items()
-        if room.host.takes_tasks and room.slots > 0
-    }
+    return {agent_id: room for agent_id, room in rooms.items() if room.host.takes_tasks}
 
 
 def _line_up(need: Need, rooms: Iterable[Room]) -> list[Room]:

@@ -22,6 +22,7 @@ class Lack(Enum):
     GPU_COUNT = "gpu_count"
     GPU_MEMORY = "gpu_memory"
     GPU_FOREIGN = "gpu_foreign"
+    KEPT = "kept"
     DRAINING = "draining"
     OFFLINE = "offline"
     NEVER_SLOTS = "never_slots"
@@ -114,6 +115,15 @@ def _too_small(need: Need, host: Host) -> Shortfall | None:
 
 def _occupied(need: Need, room: Room) -> Shortfall | None:
     """Return what other tasks or foreign processes hold at present."""
+    lack = _held(need, room)
+    if lack is not None and room.kept_for is not None:
+        # Its figures would be those of the task it is kept for: they explain nothing.
+        return Shortfall(Lack.KEPT, room.host.name, room.kept_for)
+    return lack
+
+
+def _held(need: Need, room: Room) -> Shortfall | None:
+    """Return what of the host is taken already, of that which the task needs."""
     name = room.host.name
     if room.slots < 1:
         return Shortfall(Lack.SLOTS, name, room.host.slots, room.host.slots)

@@ -18,7 +18,7 @@ from tasks.choices import Phase, Status
 from tasks.endings_text import end_sentence
 from tasks.matching import Need, Room
 from tasks.models import Task
-from tasks.services.fleet_rooms import need_of, rooms_in
+from tasks.services.fleet_rooms import keep_overdue, need_of, rooms_in
 from tasks.services.submit import statuses_in
 from tasks.services.validation import DEFAULTS, clean_changes
 from tasks.shortfall import Lack, Shortfall, explain
@@ -43,16 +43,27 @@ class _Fleet:
     def __init__(self) -> None:
         """Read nothing yet."""
         self._rooms: dict[str, dict[str, Room]] = {}
+        self._kept: dict[str, dict[int, str]] = {}
         self._found: dict[tuple[str, tuple[object, ...]], Shortfall] = {}
 
     def explain(self, tenant_id: str, need: Need) -> Shortfall:
         """Return what the closest host of the tenant lacks."""
         key = (tenant_id, need.shape)
         if key not in self._found:
-            if tenant_id not in self._rooms:
-                self._rooms[tenant_id] = rooms_in(tenant_id)
+            self._read(tenant_id)
             self._found[key] = explain(need, self._rooms[tenant_id])
         return self._found[key]
+
+    def host_kept_for(self, task: Task) -> str:
+        """Return the name of the host that is kept free for the task, "" when none is."""
+        self._read(task.tenant_id)
+        return self._kept[task.tenant_id].get(task.pk, "")
+
+    def _read(self, tenant_id: str) -> None:
+        """Read what is free in the tenant, once."""
+        if tenant_id not in self._rooms:
+            self._rooms[tenant_id] = rooms_in(tenant_id)
+            self._kept[tenant_id] = keep_overdue(tenant_id, self._rooms[tenant_id])
 
 
 def is_unreachable(task: Task) -> bool:
@@ -111,6 +122,9 @@ def _waiting_sentence(task: Task, fleet: _Fleet) -> str:
     if task.phase == Phase.OFFERED:
         host = task.agent.name if task.agent else ""
         return _("Offered to %(host)s, which has not confirmed yet.") % {"host": host}
+    kept = fleet.host_kept_for(task)
+    if kept:
+        return _("%(host)s is kept free for it until enough is there.") % {"host": kept}
     return shortfall_sentence(fleet.explain(task.tenant_id, need_of(task)))
 
 
@@ -169,6 +183,7 @@ def _lack_sentence(found: Shortfall) -> str:
             "Needs %(needed)d GPUs; processes outside the queue occupy %(detail)s of %(host)s.",
             found.needed,
         ),
+        Lack.KEPT: _("%(host)s is kept free for #%(needed)d, which has waited longer."),
         Lack.DRAINING: _("%(host)s would fit, but is draining and takes no new tasks."),
         Lack.OFFLINE: _("%(host)s would fit, but is offline."),
     }[found.lack]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from agents import fleet
-from tasks.hot_reads import NEED_COLUMNS, booking_rows
-from tasks.matching import Booking, GpuCard, Host, Need, Room, rooms_of
+from tasks.hot_reads import NEED_COLUMNS, booking_rows, need_rows
+from tasks.matching import Booking, GpuCard, Host, Keeper, Need, Room, rooms_of, suits
 from tasks.models import Task
+
+LOOKED_AT = 100
+"""Waiting tasks looked at to explain what is kept free: the head of the queue."""
 
 
 def hosts_of(tenant_id: str) -> list[Host]:
@@ -45,14 +48,31 @@ def rooms_in(tenant_id: str) -> dict[str, Room]:
     return rooms_of(hosts_of(tenant_id), bookings_of(tenant_id))
 
 
+def keep_overdue(tenant_id: str, rooms: Mapping[str, Room]) -> dict[int, str]:
+    """Take out of the rooms what the matcher keeps free; returns host name by task id."""
+    keeper = Keeper([room for room in rooms.values() if room.host.takes_tasks])
+    kept: dict[int, str] = {}
+    for need in needs_from(need_rows(tenant_id, limit=LOOKED_AT)):
+        if need.is_overdue and not any(_takes(need, room) for room in rooms.values()):
+            room = keeper.keep(need)
+            if room is not None:
+                kept[need.task_id] = room.host.name
+    return kept
+
+
+def _takes(need: Need, room: Room) -> bool:
+    """Return whether the task could go to the host now."""
+    return room.host.takes_tasks and suits(need, room.host) and room.fit(need) is not None
+
+
 def needs_from(rows: Iterable[tuple[Any, ...]]) -> Iterator[Need]:
-    """Yield needs from rows of NEED_COLUMNS, lazily."""
-    for task_id, script_type, cores, gpus, gpu_mb, wanted, labels in rows:
+    """Yield needs from rows of NEED_COLUMNS and is_overdue, lazily."""
+    for task_id, script_type, cores, gpus, gpu_mb, wanted, labels, is_overdue in rows:
         named = tuple(sorted(labels.items())) if labels else ()
-        yield Need(task_id, script_type, cores, gpus, gpu_mb, wanted or "", named)
+        yield Need(task_id, script_type, cores, gpus, gpu_mb, wanted or "", named, is_overdue)
 
 
 def need_of(task: Task) -> Need:
     """Return what one task asks for."""
     row = tuple(getattr(task, name) for name in NEED_COLUMNS)
-    return next(needs_from([row]))
+    return next(needs_from([(*row, False)]))

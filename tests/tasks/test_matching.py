@@ -323,3 +323,71 @@ def test_nothing_is_lacking_exactly_when_the_task_could_start(hosts, needs):
     for need in needs[:5]:
         found = explain(need, rooms_of(hosts, []))
         assert (found.lack is Lack.NOTHING) == bool(match([need], hosts, []))
+
+
+def test_overdue_task_keeps_what_is_free_from_those_behind_it():
+    big, small = Need(1, cpu_cores=8, is_overdue=True), Need(2, cpu_cores=1)
+    assert match([big, small], [host()], [Booking("a", 2)]) == []
+
+
+def test_task_that_is_not_overdue_keeps_nothing():
+    big, small = Need(1, cpu_cores=8), Need(2, cpu_cores=1)
+    assert hosts_of(match([big, small], [host()], [Booking("a", 2)])) == {2: "a"}
+
+
+def test_kept_host_still_takes_what_the_overdue_task_does_not_need():
+    needs = [Need(1, gpu_count=2, is_overdue=True), Need(2, cpu_cores=1)]
+    busy = Booking("a", 0, ("GPU-0",))
+    assert hosts_of(match(needs, [host(gpus=(card(0), card(1)))], [busy])) == {2: "a"}
+
+
+def test_free_gpu_is_kept_for_an_overdue_task_that_needs_two():
+    needs = [Need(1, gpu_count=2, is_overdue=True), Need(2, gpu_count=1)]
+    busy = Booking("a", 0, ("GPU-0",))
+    assert match(needs, [host(gpus=(card(0), card(1)))], [busy]) == []
+
+
+def test_gpu_memory_is_kept_for_an_overdue_task_that_shares():
+    needs = [
+        Need(1, gpu_count=1, gpu_memory_mb=20_000, is_overdue=True),
+        Need(2, gpu_count=1, gpu_memory_mb=4_000),
+    ]
+    busy = Booking("a", 0, ("GPU-0",), 8_000)
+    assert match(needs, [host(gpus=(card(0),))], [busy]) == []
+
+
+def test_nearest_host_is_kept_and_the_other_goes_on():
+    hosts = [host("far", cpu_cores=8), host("near", cpu_cores=8)]
+    needs = [Need(1, cpu_cores=8, is_overdue=True), Need(2, cpu_cores=1), Need(3, cpu_cores=2)]
+    bookings = [Booking("far", 6), Booking("near", 1)]
+    assert hosts_of(match(needs, hosts, bookings)) == {2: "far"}
+
+
+def test_overdue_task_that_no_host_could_ever_take_keeps_nothing():
+    needs = [Need(1, cpu_cores=99, is_overdue=True), Need(2, cpu_cores=1)]
+    assert hosts_of(match(needs, [host()], [])) == {2: "a"}
+
+
+def test_overdue_tasks_keep_no_more_than_one_host_each():
+    needs = [Need(number, cpu_cores=8, is_overdue=True) for number in (1, 2)]
+    hosts = [host("a"), host("b"), host("c")]
+    bookings = [Booking(name, 1) for name in "abc"]
+    assert hosts_of(match([*needs, Need(3, cpu_cores=1)], hosts, bookings)) == {3: "c"}
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=40), st.integers(1, 5))
+@settings(deadline=None)
+def test_overdue_task_starts_as_soon_as_those_ended_that_ran_before_it(sizes, lifetime):
+    """A stream of small tasks without end: the big one waits for one lifetime, no longer."""
+    running: list[tuple[int, Booking]] = []
+    big = Need(1, cpu_cores=8, is_overdue=True)
+    for turn in range(lifetime + 1):
+        running = [(born, one) for born, one in running if turn - born < lifetime]
+        small = [Need(2 + turn * 100 + i, cpu_cores=size) for i, size in enumerate(sizes)]
+        needs = [*small, big] if turn == 0 else [big, *small]
+        grants = match(needs, [host(slots=99)], [one for _, one in running])
+        if any(grant.task_id == 1 for grant in grants):
+            return
+        cores = {need.task_id: need.cpu_cores for need in small}
+        running += [(turn, Booking("a", cores[grant.task_id])) for grant in grants]
+    pytest.fail("the big task was passed over")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
 from dialer_platform.errors import Invalid
 from tasks.endings_text import exit_code_meaning
+from tasks.hot_reads import RESERVE_AFTER
 from tasks.models import Task
 from tasks.services.cancel import cancel_task
 from tasks.waiting import preview, reason_sentence, reason_sentences
@@ -191,3 +193,26 @@ def test_preview_of_half_a_form_looks_at_what_is_there(host, principal):
 def test_preview_refuses_what_submission_would_refuse(principal):
     with pytest.raises(Invalid):
         preview(principal, {"cpu_cores": -1})
+
+
+@pytest.fixture
+def overdue(host, submit):
+    """A task for the whole host that has waited long while a smaller one runs there."""
+    host.run(submit(cpu_cores=1))
+    task = submit(name="big", cpu_cores=host.agent.cpu_cores)
+    Task.objects.filter(pk=task.pk).update(created_time=timezone.now() - RESERVE_AFTER * 2)
+    return task
+
+
+def test_overdue_task_says_which_host_is_kept_for_it(overdue):
+    assert reason_sentence(fresh(overdue)) == "box is kept free for it until enough is there."
+
+
+def test_task_behind_an_overdue_one_names_it(overdue, submit):
+    later = submit(cpu_cores=1)
+    expected = f"box is kept free for #{overdue.pk}, which has waited longer."
+    assert (later.phase, reason_sentence(fresh(later))) == ("queued", expected)
+
+
+def test_more_urgent_task_passes_an_overdue_one(overdue, submit):
+    assert submit(cpu_cores=1, priority=1).phase == "offered"
