@@ -31,6 +31,7 @@ from agent_client.sampler import Sampler
 from agent_client.state import Identity, StateDirectory
 from agent_client.tasks.identity import boot_id
 from agent_client.tasks.supervisor import LocalTask, Supervisor
+from agent_client.throttle import Throttle
 from agent_client.transport.backoff import Backoff
 from agent_client.transport.base import Endpoint, Transport
 from agent_client.transport.link import Link, Ways
@@ -104,6 +105,7 @@ class App:
         )
         self.runs = self._make_runs()
         self.sampler = Sampler(resources, cpu_cores_booked=lambda: self.ledger.cpu_cores_booked)
+        self.throttle = self._make_throttle()
         self.heart = self._make_heart()
         self.dispatcher = self._make_dispatcher()
 
@@ -115,6 +117,7 @@ class App:
             Part("supervisor", self.supervisor.start, self.supervisor.close),
             Part("runs", self.runs.adopt, self.runs.close),
             Part("sampler", self.sampler.start, self.sampler.stop),
+            self._job("throttle", self.throttle.run),
             self._job("logs", self.logs.run),
             self._job("link", self.link.run),
             self._job("heart", lambda: self.heart.run(self.link)),
@@ -213,7 +216,20 @@ class App:
             holds=self.runs.holds,
             is_busy=lambda: self.runs.running > 0,
             sample=lambda: self.sampler.latest,
+            limits=lambda: self.throttle.limits if self.config.resource_adaptive.enabled else None,
             next_id=self.session.next_id,
+        )
+
+    def _make_throttle(self) -> Throttle:
+        """Return what lowers the limits while the host is loaded."""
+        return Throttle(
+            self.config.resource_adaptive,
+            slots=self._capacity.slots,
+            bandwidth_mb=self.config.resource_limit.bandwidth_limit,
+            cpu_cores=self._capacity.cpu_cores,
+            state_dir=self.config.state_dir,
+            sample=lambda: self.sampler.latest.resources,
+            on_change=lambda limits: self.ledger.allow_slots(limits.slots),
         )
 
     def _make_dispatcher(self) -> Dispatcher:

@@ -46,6 +46,10 @@ class Ledger:
         self._script_types = frozenset(script_types)
         self._bookings: dict[TaskKey, Booking] = {}
 
+    def allow_slots(self, slots: int) -> None:
+        """Give no more than so many slots from now on; tasks that have one keep it."""
+        self._slots = slots
+
     @property
     def cpu_cores_booked(self) -> int:
         """Return how many cores are promised."""
@@ -79,10 +83,15 @@ class Ledger:
         return booking
 
     def restore(self, spec: TaskSpec, *, cpu_ids: Iterable[int]) -> None:
-        """Book for a task that already runs, even beyond what is left; never refuses."""
-        cores = tuple(cpu_ids) if spec.cpu_cores else ()
-        booking = Booking(cores[: spec.cpu_cores], spec.gpu_ids, spec.gpu_memory_mb)
-        self._bookings[spec.task_id, spec.offer] = booking
+        """Book for a task taken over from a former agent, even beyond what is left.
+
+        cpu_ids are the cores it is known to have. One that has not started, or whose script
+        cannot be asked, gets free ones: its cores are promised all the same.
+        """
+        known = tuple(cpu_ids)
+        others = [core for core in (*self._free_cores(), *self._cpu_ids) if core not in known]
+        cores = tuple(dict.fromkeys((*known, *others)))[: spec.cpu_cores]
+        self._bookings[spec.task_id, spec.offer] = Booking(cores, spec.gpu_ids, spec.gpu_memory_mb)
 
     def release(self, key: TaskKey) -> None:
         """Give back what a task had; one without a booking is ignored."""

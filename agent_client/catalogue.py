@@ -58,6 +58,11 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
             "任务数超过最大线程数 {max_workers}",
             "the tasks exceed the maximum of {max_workers} threads",
         ),
+        "limits_adapted": Entry(
+            _I,
+            "限制已调整 factor={factor}, slots={slots}, cpu={cpu}%, load={load}",
+            "limits adapted factor={factor}, slots={slots}, cpu={cpu}%, load={load}",
+        ),
         # The agent's life
         "agent_starting": Entry(
             _I,

@@ -14,8 +14,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+import msgspec
+
+from agent_client.adaptive import Limits
 from agent_client.protocol.digest import holds_digest
-from agent_client.protocol.messages import Heartbeat, Hold, ThreadPool
+from agent_client.protocol.messages import Heartbeat, Hold, Resources, ThreadPool
 from agent_client.sampler import HostSample
 
 BUSY_INTERVAL_SECONDS = 1.0
@@ -52,15 +55,17 @@ class Heart:
         is_busy: Callable[[], bool],
         sample: Callable[[], HostSample],
         next_id: Callable[[], str],
+        limits: Callable[[], Limits | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """holds, is_busy and sample are asked at every beat."""
+        """holds, is_busy, sample and limits are asked at every beat."""
         self._agent_id = agent_id
         self._instance_id = instance_id
         self.interval_seconds = interval_seconds
         self._holds = holds
         self._is_busy = is_busy
         self._sample = sample
+        self._limits = limits
         self._next_id = next_id
         self._clock = clock
         self._unconfirmed: OrderedDict[str, str] = OrderedDict()
@@ -87,11 +92,23 @@ class Heart:
             agent_id=self._agent_id,
             instance_id=self._instance_id,
             thread_pool=ThreadPool(),
-            resources=sample.resources,
+            resources=self._with_limits(sample.resources),
             gpus=sample.gpus,
             sub_agents=sample.sub_agents,
             holds=holds if is_full else None,
             holds_digest=digest,
+        )
+
+    def _with_limits(self, resources: Resources | None) -> Resources | None:
+        """Return the sample with what the host allows itself, when that is less than usual."""
+        limits = self._limits()
+        if resources is None or limits is None:
+            return resources
+        return msgspec.structs.replace(
+            resources,
+            adaptive_factor=limits.factor,
+            slots_allowed=limits.slots,
+            bandwidth_limit_mb=limits.bandwidth_mb,
         )
 
     def confirmed(self, message_ids: Iterable[str]) -> None:

@@ -110,7 +110,7 @@ def _facts(row: Agent) -> HostFacts:
         agent_id=row.id,
         name=row.name,
         cpu_cores=capacity.cpu_cores if capacity else row.cpu_cores,
-        slots=capacity.slots if capacity else row.slots,
+        slots=_slots(known, capacity.slots if capacity else row.slots),
         gpus=_gpus(known, row.gpu_info),
         labels=row.labels,
         script_types=frozenset(capacity.script_types if capacity else row.script_types),
@@ -118,6 +118,12 @@ def _facts(row: Agent) -> HostFacts:
         is_draining=row.is_draining,
         connected=connections.is_connected(row.id),
     )
+
+
+def _slots(known: hot.HotAgent | None, slots: int) -> int:
+    """Return the slots a host gives out now: fewer while its load is high."""
+    allowed = known.resources.slots_allowed if known and known.resources else None
+    return slots if allowed is None else min(slots, allowed)
 
 
 def _gpus(known: hot.HotAgent | None, stored: Sequence[Mapping[str, Any]]) -> tuple[GpuFacts, ...]:

@@ -176,6 +176,10 @@ class Resources(Part, frozen=True):
     cpu_cores_booked: int = 0
     agent_cpu_usage: float = 0.0
     agent_memory_bytes: int = 0
+    adaptive_factor: float = 1.0
+    """The share of its limits that a loaded host uses now; slots_allowed follows from it."""
+    slots_allowed: Amount | None = None
+    bandwidth_limit_mb: float | None = None
 
 
 class SubAgent(TaskRef, frozen=True):

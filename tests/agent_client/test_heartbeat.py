@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from agent_client import heartbeat
+from agent_client.adaptive import Limits
 from agent_client.heartbeat import Heart
 from agent_client.protocol.digest import holds_digest
 from agent_client.protocol.messages import Gpu, Heartbeat, Hold, Resources
@@ -23,6 +24,7 @@ class Body:
         self.held: tuple[Hold, ...] = ()
         self.busy = False
         self.sample = HostSample()
+        self.limits: Limits | None = None
         self.numbers = iter(range(1000))
         self.is_ready = True
         self.beats: list[Heartbeat] = []
@@ -36,6 +38,7 @@ class Body:
             is_busy=lambda: self.busy,
             sample=lambda: self.sample,
             next_id=lambda: str(next(self.numbers)),
+            limits=lambda: self.limits,
             clock=lambda: self.now,
         )
 
@@ -180,3 +183,15 @@ async def test_beats_are_faster_when_tasks_run(body, busy, interval, pause, monk
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert pauses[0] == pause
+
+
+def test_beat_says_what_a_loaded_host_allows_itself(body):
+    body.sample = HostSample(resources=Resources(cpu_usage=99))
+    body.limits = Limits(slots=2, bandwidth_mb=5, factor=0.5)
+    found = body.heart.build().resources
+    assert (found.slots_allowed, found.bandwidth_limit_mb, found.adaptive_factor) == (2, 5, 0.5)
+
+
+def test_beat_says_nothing_of_limits_that_are_not_adapted(body):
+    body.sample = HostSample(resources=Resources(cpu_usage=99))
+    assert body.heart.build().resources.slots_allowed is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent_client.protocol.messages import Capacity, ForeignProcess, Gpu
+from agent_client.protocol.messages import Capacity, ForeignProcess, Gpu, Resources
 from agents import fleet, hot
 from agents.models import Agent
 from tests.agents import wire
@@ -60,3 +60,10 @@ def test_hosts_of_another_tenant_are_not_seen(agent, other_tenant, enrol):
 def test_sub_agents_are_no_hosts(agent):
     Agent.objects.create(id=f"{agent.id}/1", tenant_id="default", name="t", type="sub")
     assert len(fleet.hosts_of("default")) == 1
+
+
+def test_loaded_host_offers_only_the_slots_it_allows_itself(agent, speaker):
+    capacity = Capacity(cpu_cores=8, memory_bytes=1, slots=5, script_types=("shell",))
+    lowered = Resources(adaptive_factor=0.4, slots_allowed=2)
+    hot.note_beat(speaker, wire.beat(agent.id, capacity=capacity, resources=lowered))
+    assert fleet.hosts_of("default")[0].slots == 2
