@@ -23,6 +23,7 @@ from agent_client.config import AgentConfig
 from agent_client.dispatch import Dispatcher
 from agent_client.heartbeat import Heart
 from agent_client.log_shipping import LogShipper
+from agent_client.policy import Policy
 from agent_client.protocol.messages import Capacity, Hello, ScriptType, Welcome
 from agent_client.protocol.session import Session
 from agent_client.run_reports import RunReports
@@ -69,6 +70,7 @@ class App:
         identity: Identity,
         resources: ResourceUtil,
         login_environment: Mapping[str, str],
+        policy: Policy | None = None,
     ) -> None:
         """Build every part; nothing runs yet. Needs a running loop."""
         self.config = config
@@ -77,8 +79,11 @@ class App:
         """Gets the exception of a part that ended by itself."""
         self._state = state
         self._resources = resources
+        self.policy = policy or Policy()
         self._capacity = capacity_of(
-            resources, slots=config.task.max_concurrent_tasks, path=login_environment.get("PATH")
+            resources,
+            slots=self.policy.slots(config.task.max_concurrent_tasks),
+            path=login_environment.get("PATH"),
         )
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._started: list[Part] = []
@@ -204,6 +209,7 @@ class App:
             session=self.session,
             logs=self.logs,
             reports=RunReports(self.session, flush=self.link.flush),
+            policy=self.policy,
             max_execution_seconds=self.config.task.max_execution_seconds,
         )
 

@@ -190,6 +190,7 @@ class AgentConfig:
     enroll_token: str = setting("", "text", "one-use token of the first start", secret=True)
     labels: Mapping[str, str] = setting({}, "labels", "labels tasks can ask for")
     language: str = setting("auto", "choice", "language of the log", choices=LANGUAGES)
+    policy_file: Path | None = setting(None, "path", "what a server may ask of this host")  # noqa: RUF009
     connection: ConnectionConfig = field(default_factory=ConnectionConfig)
     identification: IdentificationConfig = field(default_factory=IdentificationConfig)
     task: TaskConfig = field(default_factory=TaskConfig)

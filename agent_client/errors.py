@@ -54,6 +54,11 @@ CATALOGUE: Mapping[str, ErrorEntry] = MappingProxyType(
             "Check that the file exists, is readable by this user and is valid YAML or JSON.",
             ExitCode.USAGE,
         ),
+        "policy_unusable": ErrorEntry(
+            "The host's policy file cannot be trusted or read.",
+            "Make it a plain file of root or of the agent's user that nobody else may write.",
+            ExitCode.USAGE,
+        ),
         "not_enrolled": ErrorEntry(
             "This host has no credential and no enrolment token.",
             "Run `manage.py enroll` on the server and start with --server URL --enroll TOKEN.",
@@ -125,6 +130,10 @@ CATALOGUE: Mapping[str, ErrorEntry] = MappingProxyType(
         "working_dir_missing": ErrorEntry(
             "The working directory does not exist on this host or may not be entered.",
             "Create it or correct the task.",
+        ),
+        "policy_denied": ErrorEntry(
+            "The policy of this host does not allow what was asked.",
+            "The host's owner can allow it in policy.yaml of the agent's state directory.",
         ),
         "draining": ErrorEntry(
             "This host takes no new tasks.",

@@ -124,6 +124,7 @@ class MainAgent:
     async def _work(self) -> None:
         """Register, start, and wait for a part that fails."""
         from agent_client.app import App
+        from agent_client.policy import POLICY_FILE, load_policy, write_default
         from agent_client.resource_util import ResourceUtil
         from agent_client.tasks.login_environment import read_login_environment
 
@@ -131,13 +132,18 @@ class MainAgent:
             asyncio.to_thread(read_login_environment, logger=logger)
         )
         resources = ResourceUtil(state_dir=self._config.state_dir)
+        policy_file = self._config.policy_file or self._config.state_dir / POLICY_FILE
+        # Before anything is registered: a host that cannot trust its policy stays away.
+        policy = load_policy(policy_file)
         identity = await self.register(resources)
+        write_default(policy_file)
         self._app = App(
             self._config,
             state=self._state,
             identity=identity,
             resources=resources,
             login_environment=await environment,
+            policy=policy,
         )
         await self.start_heartbeat()
         await self._app.failed

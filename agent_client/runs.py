@@ -23,6 +23,7 @@ from agent_client.booking import Ledger, TaskKey
 from agent_client.catalogue import announce
 from agent_client.errors import Rejected
 from agent_client.log_shipping import LogShipper
+from agent_client.policy import Policy
 from agent_client.protocol.messages import CancelOrder, Desired, Hold, TaskRef, TaskSpec
 from agent_client.protocol.reconcile import Action, Local, Order, action_for
 from agent_client.protocol.session import Session
@@ -48,14 +49,16 @@ class Runs:
         session: Session,
         logs: LogShipper,
         reports: RunReports,
+        policy: Policy | None = None,
         max_execution_seconds: float | None = None,
     ) -> None:
-        """max_execution_seconds is the host's own limit on every task."""
+        """policy and max_execution_seconds are the host's own limits on every task."""
         self._supervisor = supervisor
         self._ledger = ledger
         self._session = session
         self._logs = logs
         self._reports = reports
+        self._policy = policy or Policy()
         self._max_execution_seconds = max_execution_seconds
         self._launches: dict[TaskKey, asyncio.Task[None]] = {}
         self._launched: set[TaskKey] = set()
@@ -219,6 +222,7 @@ class Runs:
         """Book and store one new offer, or refuse it."""
         key = _key(spec)
         try:
+            self._policy.check_work("scripts")
             self._ledger.book(spec)
             self._store(spec)
         except Rejected as error:

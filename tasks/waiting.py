@@ -19,6 +19,7 @@ from tasks.endings_text import end_sentence
 from tasks.matching import Need, Room
 from tasks.models import Task
 from tasks.services.fleet_rooms import keep_overdue, need_of, rooms_in
+from tasks.services.refusals import refusals
 from tasks.services.submit import statuses_in
 from tasks.services.validation import DEFAULTS, clean_changes
 from tasks.shortfall import Lack, Shortfall, explain
@@ -58,6 +59,12 @@ class _Fleet:
         """Return the name of the host that is kept free for the task, "" when none is."""
         self._read(task.tenant_id)
         return self._kept[task.tenant_id].get(task.pk, "")
+
+    def name_of(self, tenant_id: str, agent_id: str) -> str:
+        """Return a host's name, its id when it is not known any more."""
+        self._read(tenant_id)
+        room = self._rooms[tenant_id].get(agent_id)
+        return room.host.name if room else agent_id
 
     def _read(self, tenant_id: str) -> None:
         """Read what is free in the tenant, once."""
@@ -125,7 +132,15 @@ def _waiting_sentence(task: Task, fleet: _Fleet) -> str:
     kept = fleet.host_kept_for(task)
     if kept:
         return _("%(host)s is kept free for it until enough is there.") % {"host": kept}
-    return shortfall_sentence(fleet.explain(task.tenant_id, need_of(task)))
+    found = fleet.explain(task.tenant_id, need_of(task))
+    refusal = refusals.last(task.pk)
+    if found.lack is Lack.NOTHING and refusal is not None:
+        # By the server's figures it would fit: only the host's own words explain the wait.
+        return _("%(host)s refused it: %(detail)s") % {
+            "host": fleet.name_of(task.tenant_id, refusal.agent_id),
+            "detail": refusal.detail or _("no reason was given"),
+        }
+    return shortfall_sentence(found)
 
 
 def _running_sentence(task: Task) -> str:

@@ -65,7 +65,7 @@ def refuse(batch: Sequence[Incoming]) -> None:
         task = tasks.get(message.task_id)
         step = on_refused(record_of(task, principal, message.offer))
         if task is not None and step is Step.WITHDRAW:
-            refusals.note(task.pk, principal.agent_id)
+            refusals.note(task.pk, principal.agent_id, message.detail[:500])
             detail = {"code": message.code[:80], "detail": message.detail[:500]}
             moves[task.pk] = withdrawal(task, kind="refused", actor=str(principal), detail=detail)
     move_all(list(moves.values()))

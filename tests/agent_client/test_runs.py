@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent_client.booking import Ledger
+from agent_client.policy import Policy
 from agent_client.protocol.messages import (
     Accepted,
     CancelOrder,
@@ -179,6 +180,14 @@ def test_offer_is_refused_when_it_does_not_fit(world):
     (message,) = world.said()
     assert isinstance(message, Refused)
     assert message.code == "no_free_cores"
+    assert world.supervisor.held == {}
+
+
+def test_offer_is_refused_by_a_host_whose_policy_allows_no_scripts():
+    world = World(policy=Policy(work=("probes",)))
+    world.runs.offers([spec(1)])
+    (message,) = world.said()
+    assert (type(message), message.code) == (Refused, "policy_denied")
     assert world.supervisor.held == {}
 
 

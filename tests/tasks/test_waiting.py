@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
+from agent_client.protocol.messages import Refused
+from agents import fleet
+from agents.models import Agent
 from dialer_platform.errors import Invalid
 from tasks.endings_text import exit_code_meaning
 from tasks.hot_reads import RESERVE_AFTER
@@ -216,3 +219,22 @@ def test_task_behind_an_overdue_one_names_it(overdue, submit):
 
 def test_more_urgent_task_passes_an_overdue_one(overdue, submit):
     assert submit(cpu_cores=1, priority=1).phase == "offered"
+
+
+def test_task_that_a_host_refused_says_so_in_the_hosts_words(host, submit):
+    task = submit(agent_id=host.agent.pk)
+    detail = "The host's policy does not allow it (work: scripts)."
+    host.say(
+        Refused(
+            message_id="r", task_id=task.pk, offer=task.offer, code="policy_denied", detail=detail
+        )
+    )
+    assert reason_sentence(fresh(task)) == f"box refused it: {detail}"
+
+
+def test_task_that_fits_nowhere_says_what_it_lacks_although_it_was_refused(host, submit):
+    task = submit(agent_id=host.agent.pk)
+    host.refuse(task)
+    Agent.objects.update(is_draining=True)
+    fleet.clear()
+    assert "is draining" in reason_sentence(fresh(task))
