@@ -223,6 +223,7 @@ class Runs:
         key = _key(spec)
         try:
             self._policy.check_work("scripts")
+            self._policy.check_run_as(spec.run_as)
             self._ledger.book(spec)
             self._store(spec)
         except Rejected as error:

@@ -49,6 +49,15 @@ class TaskRef(Part, frozen=True):
     offer: Number
 
 
+class TaskLimits(Part, frozen=True):
+    """What all processes of a task may use together (memory, processes) or each (the rest)."""
+
+    memory_mb: Amount | None = None
+    processes: Amount | None = None
+    open_files: Amount | None = None
+    nice: int | None = None
+
+
 class TaskSpec(TaskRef, frozen=True):
     """All that an agent needs to run a task; `gpu_ids` are the GPU uuids booked for it."""
 
@@ -65,6 +74,9 @@ class TaskSpec(TaskRef, frozen=True):
     env: dict[str, str] = {}
     working_dir: str = ""
     merge_output: bool = False
+    run_as: str = ""
+    """A user of the host; "" is the agent's own."""
+    limits: TaskLimits | None = None
     log_limit_bytes: int | None = None
     tenant_id: str = "default"
 

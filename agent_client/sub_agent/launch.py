@@ -14,11 +14,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from agent_client.sub_agent import records
+from agent_client.sub_agent.group import Group
+from agent_client.sub_agent.restrict import Account, Restriction
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _POWERSHELL_SCRIPT = "script.ps1"
 _UMASK = 0o022
 _EXIT_NOT_STARTED = 127
+_SCRIPT_MODE, _SHARED_SCRIPT_MODE = 0o700, 0o755
 _GO = b"g"
 
 
@@ -33,6 +36,10 @@ class Plan(NamedTuple):
     environment: dict[str, str]
     working_dir: str
     cpu_ids: tuple[int, ...]
+    restriction: Restriction = Restriction()
+    group: Group = Group()
+    script_file: int | None = None
+    """The script, open: another user may not walk through our directories to it."""
 
 
 class Pipes(NamedTuple):
@@ -57,27 +64,60 @@ class WaitingScript(NamedTuple):
         os.close(self.start)
 
 
-def make_plan(directory: str, spec: Mapping[str, Any], order: Mapping[str, Any]) -> Plan:
+def make_plan(
+    directory: str,
+    spec: Mapping[str, Any],
+    order: Mapping[str, Any],
+    *,
+    restriction: Restriction | None = None,
+    group: Group | None = None,
+) -> Plan:
     """Write the script's file and work out how to run it; raises StartError or OSError."""
-    environment = script_environment(directory, spec, order)
-    argv = _command(directory, spec, environment.get("PATH", _DEFAULT_PATH))
+    restriction = restriction or Restriction()
+    account = restriction.account
+    environment = script_environment(directory, spec, order, account=account)
+    file, argv = _command(directory, spec, environment.get("PATH", _DEFAULT_PATH))
+    descriptor = None
+    if account is not None:
+        if spec.get("script_type") == "powershell":
+            raise StartError("PowerShell scripts cannot run as another user; use shell or python")
+        os.chmod(file, _SHARED_SCRIPT_MODE)
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        argv = tuple(f"/proc/self/fd/{descriptor}" if part == file else part for part in argv)
     return Plan(
         argv=argv,
         environment=environment,
-        working_dir=_working_dir(directory, str(spec.get("working_dir") or ""), environment),
+        working_dir=_working_dir(
+            directory, str(spec.get("working_dir") or ""), environment, account=account
+        ),
         cpu_ids=tuple(order.get("cpu_ids") or ()),
+        restriction=restriction,
+        group=group or Group(),
+        script_file=descriptor,
     )
 
 
 def script_environment(
-    directory: str, spec: Mapping[str, Any], order: Mapping[str, Any]
+    directory: str,
+    spec: Mapping[str, Any],
+    order: Mapping[str, Any],
+    *,
+    account: Account | None = None,
 ) -> dict[str, str]:
     """Return the script's environment: login, then the task's own, then what is booked.
 
     The booking comes last, so that a task cannot take a GPU it was not given by a variable.
+    Another user gets nothing of the agent's own login but the language.
     """
     environment = {"PATH": _DEFAULT_PATH}
-    environment.update(order.get("environment") or {})
+    login = order.get("environment") or {}
+    if account is None:
+        environment.update(login)
+    else:
+        environment.update(
+            (name, login[name]) for name in ("LANG", "LC_ALL", "TZ") if name in login
+        )
+        environment.update(account.environment())
     environment.update(spec.get("env") or {})
     environment.setdefault("PYTHONUNBUFFERED", "1")
     environment.update(
@@ -144,11 +184,15 @@ def _become_script(plan: Plan, pipes: Pipes, start_read: int) -> NoReturn:
         # A core may have gone offline, or the call be missing: run unpinned rather than not.
         with contextlib.suppress(OSError, AttributeError):
             os.sched_setaffinity(0, plan.cpu_ids)
+    plan.group.join()
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (pipes.stdout, 1), (pipes.stderr, 2)):
         os.dup2(source, target)
     if os.read(start_read, 1) != _GO:
         os._exit(_EXIT_NOT_STARTED)
+    if plan.script_file is not None:
+        os.set_inheritable(plan.script_file, True)
+    plan.restriction.apply()
     os.chdir(plan.working_dir)
     os.execve(plan.argv[0], plan.argv, plan.environment)  # noqa: S606 - the point of it all
 
@@ -161,25 +205,25 @@ def _reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _command(directory: str, spec: Mapping[str, Any], path: str) -> tuple[str, ...]:
-    """Write the script as it was given and return the command that runs it."""
+def _command(directory: str, spec: Mapping[str, Any], path: str) -> tuple[str, tuple[str, ...]]:
+    """Write the script as it was given; return its file and the command that runs it."""
     kind = spec.get("script_type", "shell")
     content = str(spec.get("script_content", "")).encode("utf-8", "surrogatepass")
     file = os.path.join(directory, _POWERSHELL_SCRIPT if kind == "powershell" else records.SCRIPT)
     _write_script(file, content)
     if kind == "python":
-        return (_find(("python3",), path, "Python scripts"), file)
+        return file, (_find(("python3",), path, "Python scripts"), file)
     if kind == "powershell":
         program = _find(("pwsh", "powershell"), path, "PowerShell scripts")
-        return (program, "-NoProfile", "-NonInteractive", "-File", file)
+        return file, (program, "-NoProfile", "-NonInteractive", "-File", file)
     if content.startswith(b"#!"):
-        return (file,)
-    return (_find(("/bin/bash", "/bin/sh"), path, "shell scripts"), file)
+        return file, (file,)
+    return file, (_find(("/bin/bash", "/bin/sh"), path, "shell scripts"), file)
 
 
 def _write_script(file: str, content: bytes) -> None:
     """Write the script executable for its owner only."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o700)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _SCRIPT_MODE)
     try:
         while content:
             content = content[os.write(descriptor, content) :]
@@ -199,8 +243,15 @@ def _find(names: Sequence[str], path: str, purpose: str) -> str:
     raise StartError(f"{wanted} is not on this host's PATH; install it to run {purpose} here")
 
 
-def _working_dir(directory: str, asked: str, environment: Mapping[str, str]) -> str:
-    """Return the directory to run in; the task's own is made, an asked one must exist."""
+def _working_dir(
+    directory: str, asked: str, environment: Mapping[str, str], *, account: Account | None = None
+) -> str:
+    """Return the directory to run in; the task's own is made, an asked one must exist.
+
+    Another user cannot enter the task's own directory and gets its home.
+    """
+    if not asked and account is not None:
+        return account.home if os.path.isdir(account.home) else "/"
     if not asked:
         work = os.path.join(directory, records.WORK)
         os.makedirs(work, mode=0o700, exist_ok=True)
@@ -211,7 +262,7 @@ def _working_dir(directory: str, asked: str, environment: Mapping[str, str]) -> 
         raise StartError(f"working_dir {asked!r} is not absolute; give a full path on this host")
     if not os.path.isdir(asked):
         raise StartError(f"working_dir {asked} does not exist on this host; create it or change it")
-    if not os.access(asked, os.X_OK):
+    if account is None and not os.access(asked, os.X_OK):
         raise StartError(f"working_dir {asked} may not be entered; change its permissions")
     return asked
 

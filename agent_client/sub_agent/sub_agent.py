@@ -19,7 +19,8 @@ from collections.abc import Callable
 from typing import Any
 
 from agent_client.protocol import frames
-from agent_client.sub_agent import launch, memory, records, tree
+from agent_client.sub_agent import launch, memory, records, restrict, tree
+from agent_client.sub_agent.group import Group, make_group
 from agent_client.sub_agent.identity import identity_of
 from agent_client.sub_agent.output import FINAL_DRAIN_BYTES, READ_BYTES, OutputFile, drain
 from agent_client.sub_agent.stop import Stop
@@ -47,6 +48,7 @@ class SubAgent:
         self._stop: Stop | None = None
         self._errors: int | None = None
         self._oom_kills: int | None = None
+        self._group = Group()
         self._timeout_at: float | None = None
         self._started_at = self._started_monotonic = self._duration = 0.0
 
@@ -63,10 +65,11 @@ class SubAgent:
             limit_bytes=self._spec.get("log_limit_bytes"),
         )
         try:
-            plan = launch.make_plan(self._directory, self._spec, order)
+            plan = self._plan(order)
             self._open_channels()
             self._start(plan)
-        except (launch.StartError, OSError, KeyError) as error:
+        except (launch.StartError, restrict.RestrictError, OSError, KeyError) as error:
+            self._group.remove()
             self._write_end(reason="start_failed", detail=_text(error))
             return
         while not self._has_ended():
@@ -76,6 +79,19 @@ class SubAgent:
         self._finish()
 
     # --- start ----------------------------------------------------------------
+
+    def _plan(self, order: dict[str, Any]) -> launch.Plan:
+        """Make the task's control group and work out how the script is started."""
+        limits = self._spec.get("limits") or {}
+        self._group = make_group(
+            self._directory,
+            memory_mb=limits.get("memory_mb"),
+            processes=limits.get("processes"),
+        )
+        restriction = restrict.plan(self._spec, limited=self._group.limited)
+        return launch.make_plan(
+            self._directory, self._spec, order, restriction=restriction, group=self._group
+        )
 
     def _open_channels(self) -> None:
         """Listen for stop requests and for the end of children."""
@@ -106,7 +122,7 @@ class SubAgent:
         self._script = script.pid
         self._errors = script.errors
         self._watch(script.errors, lambda: self._hear_exec(script.errors))
-        self._oom_kills = memory.oom_kills()
+        self._oom_kills = self._count_oom_kills()
         self._started_at, self._started_monotonic = time.time(), time.monotonic()
         timeout = self._spec.get("timeout_seconds")
         if timeout is not None:
@@ -127,6 +143,7 @@ class SubAgent:
             **identity_of(self._script)._asdict(),
             "started_at": self._started_at,
             "sub_agent_pid": os.getpid(),
+            "groups": self._group.directories,
             "outputs": {str(stream): pipe for pipe, stream in self._pipes.items()},
         }
         records.write_record(self._files, self._directory, records.RUN, json.dumps(run).encode())
@@ -206,6 +223,7 @@ class SubAgent:
         """Kill the group and every descendant; called again until none is left."""
         if self._status is None:
             tree.signal_group(self._script, signal.SIGKILL)
+        self._group.kill()
         tree.kill_all(tree.descendants([os.getpid()]))
         self._reap()
         if stop.killed(now):
@@ -237,9 +255,17 @@ class SubAgent:
             return
         code = os.waitstatus_to_exitcode(self._status or 0)
         reason = self._stop.reason if self._stop is not None else "exit"
-        if reason == "exit" and memory.was_out_of_memory(code, self._oom_kills, memory.oom_kills()):
+        if reason == "exit" and memory.was_out_of_memory(
+            code, self._oom_kills, self._count_oom_kills()
+        ):
             reason = "out_of_memory"
+        self._group.remove()
         self._write_end(reason=reason, code=code)
+
+    def _count_oom_kills(self) -> int | None:
+        """Return the kernel's count for the task's own group, else for the one we are in."""
+        own = self._group.oom_kills()
+        return memory.oom_kills() if own is None else own
 
     def _write_end(self, *, reason: str, detail: str = "", code: int | None = None) -> None:
         """Write exit.json once everything it speaks of is durable; tries while the disk fails."""

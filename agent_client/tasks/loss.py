@@ -1,8 +1,9 @@
 """Ends a task whose sub-agent is gone: kill what is left of it, save its output, record it.
 
 Blocking; runs in a thread. Finds the script by its identity and everything it started by
-descent and by the variable every process of a task carries. What cleared its environment
-and left the tree after the sub-agent died is out of reach (without a cgroup).
+descent, by the variable every process of a task carries and by its control group. Without
+a group, what cleared its environment and left the tree after the sub-agent died is out of
+reach.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 
 from agent_client.protocol.messages import TaskSpec
 from agent_client.sub_agent import tree
+from agent_client.sub_agent.group import Group
 from agent_client.sub_agent.identity import ProcessIdentity, boot_id, read_stat
 from agent_client.sub_agent.launch import environment_marker
 from agent_client.sub_agent.output import FINAL_DRAIN_BYTES, OutputFile, drain
@@ -25,6 +27,9 @@ class LostTree:
 
     def __init__(self, directory: TaskDirectory, script: ProcessIdentity | None) -> None:
         self._marker = environment_marker(os.fspath(directory.path))
+        run = directory.run()
+        # Not after a reboot: the directories of a group say nothing about another boot.
+        self._group = Group(run.groups if run and not _was_before_boot(run) else ())
         self._script = script
         self._met: set[int] = set()
         stat = read_stat(script.pid) if script is not None else None
@@ -33,13 +38,20 @@ class LostTree:
 
     def kill_round(self) -> bool:
         """Kill every process of the task that can be found; True when there was none left."""
+        self._group.kill()
         left = tree.marked(self._marker)
+        for pid in self._group.pids():
+            stat = read_stat(pid)
+            if stat is not None and stat.state not in "ZX":
+                left[pid] = stat.start_time
         if self._script is not None and self._script.is_alive():
             left.update(tree.descendants([self._script.pid], include_roots=True))
         left.pop(os.getpid(), None)
         tree.kill_all(left)
         self._met.update(left)
         self._reap()
+        if not left:
+            self._group.remove()
         return not left
 
     def _reap(self) -> None:

@@ -56,6 +56,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float
     sub_agent_pid: int = 0
     outputs: dict[int, int] = {}
+    groups: tuple[str, ...] = ()
+    """Directories of the task's control group; () where the host has none for it."""
 
     @property
     def identity(self) -> ProcessIdentity:
