@@ -95,6 +95,14 @@ def _add_submit(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--timeout", type=float, metavar="S", help="longest run in seconds")
     parser.add_argument("--agent", metavar="ID", help="run on this host only")
     parser.add_argument("--working-dir", metavar="DIR", help="directory the script starts in")
+    parser.add_argument("--run-as", metavar="USER", help="run as this user of the host")
+    parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="K=N",
+        help="memory_mb, processes, open_files or nice; repeatable",
+    )
     parser.add_argument("--merge-output", action="store_true", help="stdout and stderr as one")
     parser.add_argument("--json", action="store_true", help="print the task as JSON")
     parser.add_argument(

@@ -45,13 +45,18 @@ def parse_labels(text: str) -> dict[str, str]:
     return dict(_pair(part.strip()) for part in re.split(r"[,\n，]", text) if part.strip())
 
 
+def parse_limits(text: str) -> dict[str, str]:
+    """Return the limits of "memory_mb=4096, nice=5"; the services judge names and values."""
+    return parse_labels(text)
+
+
 def format_environment(pairs: Mapping[str, str]) -> str:
     """Return variables one a line."""
     return "\n".join(f"{name}={value}" for name, value in pairs.items())
 
 
-def format_labels(pairs: Mapping[str, str]) -> str:
-    """Return labels by comma."""
+def format_labels(pairs: Mapping[str, object]) -> str:
+    """Return labels or limits by comma."""
     return ", ".join(f"{name}={value}" for name, value in pairs.items())
 
 

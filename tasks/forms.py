@@ -32,18 +32,21 @@ PASSED_ON = (
     "gpu_memory",
     "agent_id",
     "working_dir",
+    "run_as",
 )
 PARSERS: dict[str, Callable[[str], Any]] = {
     "depends_on": form_values.parse_ids,
     "labels": form_values.parse_labels,
     "env": form_values.parse_environment,
     "timeout": form_values.parse_length,
+    "limits": form_values.parse_limits,
 }
 FORMATTERS: dict[str, Callable[[Any], str]] = {
     "depends_on": form_values.format_ids,
     "labels": form_values.format_labels,
     "env": form_values.format_environment,
     "timeout": form_values.format_length,
+    "limits": form_values.format_labels,
 }
 
 
@@ -99,6 +102,8 @@ class TaskForm(forms.Form):
     labels = _text(_line("gpu=a100, zone=lab"), _("Agent labels"))
     timeout = _text(_line(_("none, or 90s, 15m, 2h")), _("Time limit"))
     working_dir = _text(_line(_("a directory of its own")), _("Working directory"))
+    run_as = _text(_line(_("the agent's own")), _("User on the host"))
+    limits = _text(_line("memory_mb=4096, processes=100"), _("Limits"))
     env = _text(
         forms.Textarea(
             {"class": "field mono", "rows": 3, "placeholder": "NAME=value", "spellcheck": "false"}

@@ -49,6 +49,8 @@ SPEC_COLUMNS = (
     "env",
     "working_dir",
     "merge_output",
+    "run_as",
+    "limits",
 )
 """What an offer says beside that."""
 NEED_COLUMNS = (

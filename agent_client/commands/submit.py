@@ -73,6 +73,8 @@ def task_body(options: argparse.Namespace) -> dict[str, Any]:
         "labels": _pairs(options.label, "--label") or None,
         "working_dir": options.working_dir,
         "merge_output": options.merge_output or None,
+        "run_as": options.run_as,
+        "limits": _pairs(options.limit, "--limit") or None,
     }
     return {name: value for name, value in body.items() if value is not None}
 

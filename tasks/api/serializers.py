@@ -75,6 +75,8 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
             "env",
             "working_dir",
             "merge_output",
+            "run_as",
+            "limits",
             "start_time",
             "end_time",
             "execution_time",
@@ -167,6 +169,12 @@ class TaskRequestSerializer(serializers.Serializer[Any]):
     env = serializers.DictField(child=serializers.CharField(), default=dict)
     working_dir = serializers.CharField(default="", allow_blank=True)
     merge_output = serializers.BooleanField(default=False)
+    run_as = serializers.CharField(default="", allow_blank=True, help_text="A user of the host")
+    limits = serializers.DictField(
+        child=serializers.IntegerField(),
+        default=dict,
+        help_text="memory_mb and processes of all together; open_files, nice of each process",
+    )
 
 
 class SampleSerializer(serializers.Serializer[Any]):

@@ -34,6 +34,8 @@ class Task(models.Model):
     labels = models.JSONField(_("agent labels"), default=dict, blank=True)
     working_dir = models.CharField(_("working directory"), max_length=1000, blank=True)
     merge_output = models.BooleanField(_("merge output"), default=False)
+    run_as = models.CharField(_("user on the host"), max_length=64, blank=True)
+    limits = models.JSONField(_("limits"), default=dict, blank=True)
     wanted_agent = models.ForeignKey(
         "agents.Agent", models.PROTECT, null=True, blank=True, related_name="+"
     )

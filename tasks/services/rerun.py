@@ -24,6 +24,8 @@ COPIED = (
     "env",
     "working_dir",
     "merge_output",
+    "run_as",
+    "limits",
 )
 
 

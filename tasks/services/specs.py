@@ -7,7 +7,7 @@ from typing import cast
 
 from django.conf import settings
 
-from agent_client.protocol.messages import ScriptType, TaskSpec
+from agent_client.protocol.messages import ScriptType, TaskLimits, TaskSpec
 from dialer_platform.storage.installation import installation_id
 from tasks.models import Task
 
@@ -29,6 +29,8 @@ def spec_of(task: Task) -> TaskSpec:
         env=task.env,
         working_dir=task.working_dir,
         merge_output=task.merge_output,
+        run_as=task.run_as,
+        limits=TaskLimits(**task.limits) if task.limits else None,
         log_limit_bytes=settings.LOG_LIMIT_BYTES,
         tenant_id=task.tenant_id,
     )

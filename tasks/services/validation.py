@@ -29,8 +29,16 @@ MAX_GPUS = 10_000
 MAX_GPU_MEMORY_MB = 10_000_000
 MAX_TIMEOUT_SECONDS = 365 * 24 * 3600
 URGENT, LEAST_URGENT = 1, 5
+LIMITS = {
+    "memory_mb": (1, 10_000_000),
+    "processes": (1, 1_000_000),
+    "open_files": (16, 1_048_576),
+    "nice": (0, 19),
+}
+"""Least and greatest value of each limit; fewer than 16 open files start no interpreter."""
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\$?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 DEFAULTS: dict[str, Any] = {
@@ -46,6 +54,8 @@ DEFAULTS: dict[str, Any] = {
     "env": {},
     "working_dir": "",
     "merge_output": False,
+    "run_as": "",
+    "limits": {},
 }
 REQUIRED = ("name", "template_type", "script_content")
 
@@ -241,6 +251,35 @@ def _boolean(value: Any) -> bool:
     return value
 
 
+def _run_as(value: Any) -> str:
+    """Return a user name as POSIX writes it, or "" for the agent's own user."""
+    text = _text(32)(value)
+    if text and not _USER_NAME.fullmatch(text):
+        raise _Wrong(_("Must be the name of a user of the host."))
+    return text
+
+
+def _limits(value: Any) -> dict[str, int]:
+    """Return the limits that were given; one that is null or "" is none."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise _Wrong(_("Must be an object of limits."))
+    unknown = [str(name) for name in value if name not in LIMITS]
+    if unknown:
+        facts = {"name": unknown[0][:40], "names": ", ".join(LIMITS)}
+        raise _Wrong(_("%(name)s is not a limit; use %(names)s.") % facts)
+    cleaned: dict[str, int] = {}
+    for name, number in value.items():
+        if number in (None, ""):
+            continue
+        try:
+            cleaned[name] = _integer(*LIMITS[name])(number)
+        except _Wrong as error:
+            raise _Wrong(f"{name}: {error}") from error
+    return cleaned
+
+
 CLEANERS: dict[str, Callable[[Any], Any]] = {
     "name": _text(MAX_NAME_CHARACTERS, required=True),
     "template_type": _text(MAX_TEMPLATE_TYPE_CHARACTERS, required=True),
@@ -257,4 +296,6 @@ CLEANERS: dict[str, Callable[[Any], Any]] = {
     "env": _env,
     "working_dir": _working_dir,
     "merge_output": _boolean,
+    "run_as": _run_as,
+    "limits": _limits,
 }

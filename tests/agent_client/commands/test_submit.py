@@ -49,6 +49,7 @@ def test_every_flag_becomes_its_field(accepting, run, script):
         *("--priority", "1", "--cpu", "0", "--gpus", "2", "--gpu-memory", "4000"),
         *("--after", "1, 2", "--env", "A=1", "--env", "B=x=y", "--label", "zone=a"),
         *("--timeout", "30", "--agent", "a-1", "--working-dir", "/w", "--merge-output"),
+        *("--run-as", "build", "--limit", "memory_mb=100"),
     )
     body = accepting.requests[0].body
     del body["script_content"]
@@ -67,6 +68,8 @@ def test_every_flag_becomes_its_field(accepting, run, script):
         "labels": {"zone": "a"},
         "working_dir": "/w",
         "merge_output": True,
+        "run_as": "build",
+        "limits": {"memory_mb": "100"},
     }
 
 
