@@ -58,6 +58,7 @@ INSTALLED_APPS = [
     "templates_app",
     "agents",
     "tasks",
+    "tasks.alerts",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -201,6 +202,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_PERMISSIONS": ["dialer_platform.api.permissions.RolePermission"],
     "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "ENUM_NAME_OVERRIDES": {"AlertEventEnum": "tasks.alerts.choices.Event"},
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "dialer_platform.api.schema.add_failures",
@@ -214,6 +216,19 @@ MAX_BODY_BYTES = 12 * 1024 * 1024
 HEARTBEAT_INTERVAL_SECONDS = 2.0
 LOST_AFTER_SECONDS = env.integer("DIALER_LOST_AFTER_SECONDS", 24 * 3600)
 LOG_LIMIT_BYTES = env.integer("DIALER_LOG_LIMIT_BYTES", 4 * 1024**3)
+
+# --- alerts -------------------------------------------------------------------
+PUBLIC_URL = env.text("DIALER_PUBLIC_URL", f"http://127.0.0.1:{DIALER_PORT}").rstrip("/")
+# Hooks on this machine are for the person who alone can reach the server anyway.
+ALERTS_MAY_REACH_LOOPBACK = env.boolean("DIALER_ALERTS_LOOPBACK", IS_LOOPBACK)
+EMAIL_HOST = env.text("DIALER_SMTP_HOST", "127.0.0.1")
+EMAIL_PORT = env.integer("DIALER_SMTP_PORT", 25)
+EMAIL_HOST_USER = env.text("DIALER_SMTP_USER")
+EMAIL_HOST_PASSWORD = env.text("DIALER_SMTP_PASSWORD")
+EMAIL_USE_TLS = env.text("DIALER_SMTP_SECURITY") == "starttls"
+EMAIL_USE_SSL = env.text("DIALER_SMTP_SECURITY") == "tls"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("DIALER_SMTP_FROM", "dialer@localhost")
 
 # --- the system's own log -----------------------------------------------------
 LOGGING = {

@@ -34,6 +34,8 @@ ACTIONS: dict[str, str] = {
     "template.change": Role.ADMIN,
     "template.delete": Role.ADMIN,
     "template.manage": Role.ADMIN,
+    "alert.view": Role.VIEWER,
+    "alert.manage": Role.ADMIN,
     "token.own": Role.VIEWER,
     "user.manage": Role.ADMIN,
     "audit.view": Role.ADMIN,

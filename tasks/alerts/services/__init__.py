@@ -1,0 +1,1 @@
+"""All writes of the alerts: one verb, one transaction."""
