@@ -58,6 +58,16 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
             "任务数超过最大线程数 {max_workers}",
             "the tasks exceed the maximum of {max_workers} threads",
         ),
+        "results_dropped": Entry(
+            _W,
+            "发件箱已满, 丢弃 {count} 条拨测结果",
+            "the outbox was full, {count} probe results were dropped",
+        ),
+        "outbox_damaged": Entry(
+            _E,
+            "发件箱文件 {segment} 已损坏, 已隔离",
+            "the outbox file {segment} is damaged and is set aside",
+        ),
         "limits_adapted": Entry(
             _I,
             "限制已调整 factor={factor}, slots={slots}, cpu={cpu}%, load={load}",
