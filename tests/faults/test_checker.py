@@ -1,0 +1,74 @@
+"""The checker itself: each broken guarantee is found, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.checker import Evidence, Shown, violations
+
+LOG = b"1 line 1\n1 line 2\n"
+
+
+def shown(**facts: object) -> Shown:
+    return Shown(
+        **{
+            "status": "completed",
+            "reason": "exit",
+            "ends": 1,
+            "log": LOG,
+            "expected_log": LOG,
+            **facts,
+        }
+    )
+
+
+def names(task: Shown | None, *, starts: int = 1, ends: int = 1, **facts: object) -> list[str]:
+    evidence = Evidence([1], {1: task} if task else {}, {1: starts}, {1: ends}, **facts)
+    return [one.guarantee for one in violations(evidence)]
+
+
+def test_good_task_breaks_nothing():
+    assert names(shown()) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "facts", "guarantee"),
+    [
+        (None, {}, "lost"),
+        (shown(), {"starts": 2}, "started_twice"),
+        (shown(status="running", ends=0), {}, "stuck"),
+        (shown(ends=2), {}, "not_one_final_state"),
+        (shown(ends=0), {}, "not_one_final_state"),
+        (shown(), {"alive": {1: [7]}}, "process_left"),
+        (shown(), {"ends": 0}, "false_end"),
+        (shown(status="canceled"), {}, "false_end"),
+        (shown(status="failed"), {}, "false_end"),
+        (shown(status="failed", reason="supervisor_lost"), {}, "false_end"),
+        (shown(log=LOG[:-3]), {}, "bytes_missing"),
+        (shown(log=LOG[:9] * 2), {}, "bytes_wrong"),
+        (shown(log=LOG + LOG), {}, "bytes_wrong"),
+        (shown(log=LOG[9:]), {}, "bytes_wrong"),
+        (shown(log=LOG[:4], truncated_bytes=3), {}, "bytes_wrong"),
+    ],
+)
+def test_each_broken_guarantee_is_found(task, facts, guarantee):
+    assert names(task, **facts) == [guarantee]
+
+
+def test_task_that_never_began_may_be_lost_with_its_agent():
+    task = shown(status="failed", reason="supervisor_lost", log=b"")
+    assert names(task, starts=0, ends=0) == []
+
+
+def test_killed_supervisor_leaves_a_prefix_of_the_log():
+    task = shown(status="failed", reason="supervisor_lost", log=LOG[:9])
+    assert names(task, ends=0, losses_allowed=True) == []
+
+
+def test_canceled_task_was_asked_for():
+    task = shown(status="canceled", reason="user_cancel", log=LOG[:9])
+    assert names(task, ends=0, canceled=frozenset({1})) == []
+
+
+def test_cut_that_is_counted_exactly_is_kept_to_the_word():
+    assert names(shown(log=LOG[:4], truncated_bytes=len(LOG) - 4)) == []
