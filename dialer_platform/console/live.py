@@ -44,8 +44,8 @@ _timer: threading.Thread | None = None
 def publish(topic: str, *, tenant_id: str) -> None:
     """Tell every watcher of the topic in this tenant, here and in the other processes.
 
-    Call it after the commit. The topics are tasks, task.<id>, log.<id>, agents, agent.<id>
-    and templates.
+    Call it after the commit. The topics are tasks, task.<id>, log.<id>, agents, agent.<id>,
+    probes, probe.<id>, alerts and templates.
     """
     key = (tenant_id, topic)
     if _admit(key):

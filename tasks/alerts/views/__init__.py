@@ -1,0 +1,1 @@
+"""Pages of the alerts: rules, channels, what was sent."""
