@@ -11,12 +11,14 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from agents.models import Agent
 from dialer_platform.accounts.choices import Role
 from dialer_platform.accounts.permissions import ACTIONS, RANKS
 from dialer_platform.accounts.services import tokens
+from tasks.alerts.models import Alert, Channel, Delivery, Rule
 from tasks.models import Task
 from templates_app.models import Template
 from tests.platform.test_doors import ROUTES
@@ -31,7 +33,7 @@ def rest_actions() -> list[tuple[str, str, str, str]]:
         view = getattr(entry.callback, "cls", None)
         if not path.startswith("/api/v1/") or not hasattr(view, "actions"):
             continue
-        kind = path.split("/")[3]
+        kind = path.removeprefix("/api/v1/").partition("/1/")[0].strip("/")
         place = path.replace(f"/{kind}/1/", f"/{kind}/{{pk}}/")
         for method, action in entry.callback.actions.items():
             if action in view.actions and method != "head":
@@ -50,21 +52,54 @@ def name(case: tuple[str, str, str, str]) -> str:
 
 
 def test_the_walk_finds_every_kind_of_object():
-    assert {case[0] for case in OBJECT_CASES} == {"tasks", "agents", "templates", "tokens"}
+    assert {case[0] for case in OBJECT_CASES} == set(MAKERS)
     assert {case[3] for case in CASES} <= set(ACTIONS)
+
+
+def make_task(tenant, _user):
+    return Task.objects.create(tenant=tenant, name="t", template_type="x", script_content="true")
+
+
+def make_template(tenant, _user):
+    return Template.objects.create(tenant=tenant, name=uuid4().hex, script_content="true")
+
+
+def make_channel(tenant, _user):
+    return Channel.objects.create(tenant=tenant, name=uuid4().hex, kind="webhook")
+
+
+def make_rule(tenant, _user):
+    return Rule.objects.create(tenant=tenant, name=uuid4().hex)
+
+
+def make_alert(tenant, user):
+    now = timezone.now()
+    rule = make_rule(tenant, user)
+    return Alert.objects.create(
+        tenant=tenant, rule=rule, key="k", since=now, opened_at=now, told_at=now
+    )
+
+
+def make_delivery(tenant, user):
+    channel, now = make_channel(tenant, user), timezone.now()
+    return Delivery.objects.create(tenant=tenant, channel=channel, created_at=now, due_at=now)
+
+
+MAKERS = {
+    "tasks": make_task,
+    "agents": lambda tenant, _user: Agent.objects.create(tenant=tenant, name="a"),
+    "templates": make_template,
+    "tokens": lambda tenant, user: tokens.create_token(user=user, tenant=tenant, by="test")[0],
+    "alerts": make_alert,
+    "alerts/channels": make_channel,
+    "alerts/rules": make_rule,
+    "alerts/deliveries": make_delivery,
+}
 
 
 def make(kind: str, tenant, user):
     """Make one object of a kind and return its key."""
-    if kind == "tasks":
-        return Task.objects.create(
-            tenant=tenant, name="t", template_type="x", script_content="true"
-        ).pk
-    if kind == "agents":
-        return Agent.objects.create(tenant=tenant, name="a").pk
-    if kind == "templates":
-        return Template.objects.create(tenant=tenant, name=uuid4().hex, script_content="true").pk
-    return tokens.create_token(user=user, tenant=tenant, by="test")[0].pk
+    return MAKERS[kind](tenant, user).pk
 
 
 def call(user, case, key="") -> int:
@@ -116,7 +151,7 @@ def test_stranger_without_credential_is_401(case, db):
 
 @pytest.mark.parametrize("case", [c for c in LIST_CASES if c[2] == "get"], ids=name)
 def test_list_shows_nothing_of_another_tenant(case, api_client, admin_user, stranger, other_tenant):
-    if case[0] not in {"tasks", "agents", "templates", "tokens"}:
+    if case[0] not in MAKERS:
         pytest.skip("no objects")
     make(case[0], other_tenant, stranger)
     assert api_client(admin_user).get(case[1]).json()["count"] == 0
