@@ -15,7 +15,9 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from agents import history
+from agents.figures import number_of, text_of
 from agents.portrait import Portrait
+from agents.thread_pool import ThreadPoolFacts, thread_pool
 from dialer_platform.console.wording import KILO, size_of
 
 FULL = 100.0
@@ -45,26 +47,6 @@ class GpuRow:
     text: str
     tasks: tuple[int, ...]
     foreign: tuple[dict[str, Any], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadPoolFacts:
-    """The probe pool in the user's own words."""
-
-    running: int
-    waiting: int
-    maximum: int
-    completed: int
-
-    @property
-    def parts(self) -> tuple[tuple[float, str], ...]:
-        """Return the bar's parts: running, then waiting."""
-        return ((float(self.running), "done"), (float(self.waiting), "waiting"))
-
-    @property
-    def total(self) -> float:
-        """Return what fills the bar: the maximum, or more when more wait."""
-        return float(max(self.maximum, self.running + self.waiting, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,16 +159,6 @@ def is_busy(gpu: dict[str, Any]) -> bool:
     )
 
 
-def thread_pool(pool: dict[str, Any]) -> ThreadPoolFacts:
-    """Return the probe pool's figures."""
-    return ThreadPoolFacts(
-        running=int(number_of(pool.get("active_threads"))),
-        waiting=int(number_of(pool.get("pending_tasks"))),
-        maximum=int(number_of(pool.get("max_workers"))),
-        completed=int(number_of(pool.get("completed_tasks"))),
-    )
-
-
 def mounts(system: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the mount points of a host whose rows are well-formed."""
     rows = system.get("mounts")
@@ -207,14 +179,3 @@ def mounts(system: dict[str, Any]) -> list[dict[str, Any]]:
 def recent_history(agent_id: str, _minute: int) -> list[dict[str, Any]]:
     """Return the samples of the last hour; read once a minute, as often as they are written."""
     return history.history(agent_id, HISTORY_MINUTES)
-
-
-def number_of(value: Any) -> float:
-    """Return a figure that a host sent, 0 when it is none."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else 0.0
-
-
-def text_of(value: Any) -> str:
-    """Return a text that a host sent, empty when it is none."""
-    return value if isinstance(value, str) else ""

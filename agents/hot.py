@@ -19,6 +19,7 @@ from agent_client.protocol.messages import (
     Heartbeat,
     Hello,
     Hold,
+    ProbePool,
     Resources,
     SubAgent,
     ThreadPool,
@@ -44,6 +45,7 @@ class HotAgent:
     instance_id: str = ""
     status: str = ""
     thread_pool: ThreadPool = NO_THREAD_POOL
+    probe_pool: ProbePool | None = None
     resources: Resources | None = None
     gpus: tuple[Gpu, ...] | None = None
     sub_agents: tuple[SubAgent, ...] = ()
@@ -78,6 +80,7 @@ def note_beat(principal: AgentPrincipal, beat: Heartbeat) -> tuple[Hold, ...] | 
         hot = _touch(principal)
         hot.status = beat.status
         hot.thread_pool = beat.thread_pool
+        hot.probe_pool = beat.probe_pool or hot.probe_pool
         hot.sub_agents = beat.sub_agents[:MAX_SUB_AGENTS]
         hot.resources = beat.resources or hot.resources
         hot.gpus = hot.gpus if beat.gpus is None else beat.gpus[:MAX_GPUS]

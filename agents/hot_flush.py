@@ -150,7 +150,7 @@ def _row(one: HotAgent, beat_time: Any) -> tuple[Any, ...]:
         resources.memory_usage if resources else 0.0,
         _json(resources_json(resources)),
         _json([gpu_json(gpu) for gpu in one.gpus or ()]),
-        _json(thread_pool_json(one.thread_pool)),
+        _json(thread_pool_json(one.thread_pool, one.probe_pool)),
         one.agent_id,
         beat_time,
     )

@@ -6,9 +6,11 @@ from typing import Any
 
 import msgspec
 
-from agent_client.protocol.messages import Gpu, Resources, ThreadPool
+from agent_client.protocol.messages import Gpu, ProbePool, Resources, ThreadPool
 
 MAX_FOREIGN = 256
+MAX_NAMED_PROBES = 200
+MAX_REASONS = 16
 
 
 def gpu_json(gpu: Gpu) -> dict[str, Any]:
@@ -39,6 +41,13 @@ def resources_json(resources: Resources | None) -> dict[str, Any]:
     return msgspec.structs.asdict(resources) if resources else {}
 
 
-def thread_pool_json(pool: ThreadPool) -> dict[str, int]:
-    """Return the probe pool's state in the user's field names."""
-    return msgspec.structs.asdict(pool)
+def thread_pool_json(pool: ThreadPool, probes: ProbePool | None = None) -> dict[str, Any]:
+    """Return the probe pool's state in the user's field names, then what the scheduler adds."""
+    found: dict[str, Any] = msgspec.structs.asdict(pool)
+    if probes is not None:
+        found |= msgspec.structs.asdict(probes)
+        # A heartbeat says at most 200; a hostile one must not swell the row.
+        found["running"] = list(probes.running[:MAX_NAMED_PROBES])
+        found["waiting"] = list(probes.waiting[:MAX_NAMED_PROBES])
+        found["missed"] = dict(list(probes.missed.items())[:MAX_REASONS])
+    return found

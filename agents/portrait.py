@@ -85,7 +85,7 @@ def _portrait(agent: Agent, progress: Progress) -> Portrait:
         gpu_info=_gpus(agent, known),
         cpu_cores=agent.cpu_cores,
         available_cpu_cores=max(0, agent.cpu_cores - booked),
-        thread_pool=thread_pool_json(known.thread_pool) if known else agent.thread_pool,
+        thread_pool=_thread_pool(agent, known),
         resources=resources,
         is_connected=connections.is_connected(agent.id),
         has_conflict=known.has_conflict if known else False,
@@ -136,6 +136,11 @@ def _sub_agent(
         processes=sample.processes if sample else 0,
         progress=msgspec.structs.asdict(said) if said else progress,
     )
+
+
+def _thread_pool(agent: Agent, known: hot.HotAgent | None) -> dict[str, Any]:
+    """Return the probe pool of the last beat, else that of the row."""
+    return thread_pool_json(known.thread_pool, known.probe_pool) if known else agent.thread_pool
 
 
 def _gpus(agent: Agent, known: hot.HotAgent | None) -> list[dict[str, Any]]:

@@ -28,17 +28,6 @@ def test_gpu_is_busy_when_anything_uses_it(facts, busy):
     assert cards.is_busy(facts) is busy
 
 
-def test_thread_pool_bar_is_never_overfull():
-    pool = cards.thread_pool({"max_workers": 2, "active_threads": 2, "pending_tasks": 6})
-    assert pool.total == 8
-    assert pool.parts == ((2, "done"), (6, "waiting"))
-
-
-@pytest.mark.parametrize("value", [None, "9", True, [], {}])
-def test_figures_that_are_none_count_as_nothing(value):
-    assert cards.number_of(value) == 0
-
-
 @pytest.mark.parametrize("system", [{}, {"mounts": "x"}, {"mounts": [1, None]}])
 def test_mounts_that_are_nonsense_are_left_out(system):
     assert cards.mounts(system) == []
