@@ -21,7 +21,7 @@ from agent_client.protocol.messages import (
     Rejected,
     Welcome,
 )
-from agents import connections, hot, inbox, instances, pace
+from agents import connections, hot, inbox, instances, pace, probe_duty
 from agents.connections import Connection
 from agents.principal import AgentPrincipal
 from agents.reply import Reply, next_message_id
@@ -108,7 +108,7 @@ class Conversation:
                     self._refuse(message.message_id, error.code, error.detail)
         beats = tuple(one.message_id for one in messages if isinstance(one, Heartbeat))
         if beats and self.connection:
-            self.connection.send([_beat_ack(beats)])
+            self.connection.send([_beat_ack(beats, self._principal.agent_id)])
 
     def _store_chunk(self, chunk: LogChunk) -> None:
         """Queue log bytes for their lane."""
@@ -147,7 +147,7 @@ class Conversation:
             known = self._principal
             self._principal = AgentPrincipal(known.agent_id, known.tenant_id, reply.epoch)
             self.connection.principal = self._principal
-            self.connection.welcome([_welcome(reply.epoch), *messages])
+            self.connection.welcome([_welcome(self._principal), *messages])
         elif not self.connection.is_welcome:
             self._close(connections.CLOSE_TOO_SLOW)  # The hello could not be stored.
         else:
@@ -171,22 +171,23 @@ class Conversation:
         return message.agent_id == self._principal.agent_id
 
 
-def _welcome(epoch: int) -> Welcome:
+def _welcome(principal: AgentPrincipal) -> Welcome:
     """Return the answer to hello; what is wanted follows in a message of its own."""
     return Welcome(
         message_id=next_message_id(),
-        epoch=epoch,
+        epoch=principal.epoch,
         heartbeat_interval=pace.heartbeat_interval(),
         installation=installation_id(),
         server_time=time.time(),
+        probes_revision=probe_duty.revision(principal.agent_id),
     )
 
 
-def _beat_ack(beats: tuple[str, ...]) -> Ack:
+def _beat_ack(beats: tuple[str, ...], agent_id: str) -> Ack:
     """Return the acknowledgement of beats, which also sets the pace."""
     return Ack(
         message_id=beats[0],
         message_ids=beats,
         heartbeat_interval=pace.heartbeat_interval(),
-        probes_revision=0,
+        probes_revision=probe_duty.revision(agent_id),
     )

@@ -11,9 +11,8 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
-from urllib.parse import parse_qs
 
-from agents import credentials, heartbeat_endpoint, registration_endpoint
+from agents import credentials, heartbeat_endpoint, probe_duty, registration_endpoint
 from agents.principal import AgentPrincipal
 from agents.raw_http import (
     Disconnected,
@@ -23,12 +22,13 @@ from agents.raw_http import (
     Scope,
     Send,
     bearer,
+    query_of,
     read_body,
     require_bytes,
     send_error,
     send_json,
 )
-from dialer_platform.errors import DomainError, Forbidden, Invalid, NotFound
+from dialer_platform.errors import DomainError, Invalid, NotFound
 
 log = logging.getLogger("dialer.agents.http")
 
@@ -73,27 +73,13 @@ def route(scope: Scope) -> Handler | None:
     return None
 
 
-async def list_probes(
-    principal: AgentPrincipal, scope: Scope, _receive: Receive, send: Send
-) -> None:
-    """Answer which probes the agent runs, with an ETag; there are none yet."""
-    named = _query(scope).get("agent_id", principal.agent_id)
-    if named != principal.agent_id:
-        raise Forbidden("The credential belongs to another agent.", code="agent_mismatch")
-    headers = {b"etag": PROBES_ETAG}
-    if (b"if-none-match", PROBES_ETAG) in scope["headers"]:
-        await send_json(send, b"", status=304, headers=headers)
-        return
-    await send_json(send, b'{"revision": 0, "tasks": []}', headers=headers)
-
-
 async def put_log(principal: AgentPrincipal, scope: Scope, receive: Receive, send: Send) -> None:
     """Store raw bytes of one stream at an offset; answers the next offset."""
     match = _LOG_PATH.fullmatch(scope["path"])
     if match is None or _log_put_handler is None:
         raise NotFound("There is no such object here.")
     require_bytes(scope)
-    query = _query(scope)
+    query = query_of(scope)
     stream, offset = query.get("stream", "stdout"), query.get("offset", "0")
     fields: dict[str, list[str]] = {}
     if stream not in _STREAMS:
@@ -147,17 +133,11 @@ async def _refuse_method(scope: Scope, _receive: Receive, _send: Send) -> None:
     raise MethodNotAllowed(f"{scope['method']} is not allowed here.")
 
 
-def _query(scope: Scope) -> dict[str, str]:
-    """Return the last value of each query parameter."""
-    parsed = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-    return {name: values[-1] for name, values in parsed.items()}
-
-
-PROBES_ETAG = b'"0"'
 REGISTRATION_PATHS = frozenset({"/api/v1/agents/register/", "/api/agents/register/"})
 TABLE: dict[str, dict[str, Action]] = {
     "/api/v1/nodes/heartbeat": {"POST": heartbeat_endpoint.beat},
     "/api/v1/nodes/frames": {"POST": heartbeat_endpoint.receive_frames},
-    "/api/v1/tasks/agent": {"GET": list_probes},
+    "/api/v1/tasks/agent": {"GET": probe_duty.list_probes},
+    "/api/v1/results": {"POST": probe_duty.take_results},
 }
 """Every path that an agent's credential opens, beside PUT tasks/{id}/log."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from agent_client.protocol import codec
 from agent_client.protocol.messages import Answer, Heartbeat, Hello, LogChunk
-from agents import hot, inbox, instances, pace
+from agents import hot, inbox, instances, pace, probe_duty
 from agents.principal import AgentPrincipal
 from agents.raw_http import (
     Receive,
@@ -71,6 +71,7 @@ async def receive_frames(
         epoch=hot.epoch(principal.agent_id) or principal.epoch,
         heartbeat_interval=pace.heartbeat_interval(),
         installation=installation_id(),
+        probes_revision=probe_duty.revision(principal.agent_id),
     )
     await send_json(send, codec.encode(answer))
 

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from agent_client.protocol.messages import Answer, Heartbeat, Hello, Hold, LogChunk, Message
-from agents import hot, pace
+from agents import hot, pace, probe_duty
 from agents.inbox_batch import Submission
 from agents.inbox_registry import (
     RANKS,
@@ -140,6 +140,7 @@ async def receive(principal: AgentPrincipal, messages: Sequence[Message]) -> Ans
         epoch=hot.epoch(principal.agent_id) or principal.epoch,
         heartbeat_interval=pace.heartbeat_interval(),
         installation=installation_id(),
+        probes_revision=probe_duty.revision(principal.agent_id),
     )
 
 

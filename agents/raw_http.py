@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -55,6 +56,12 @@ def bearer(scope: Scope) -> str:
     if kind.lower() != "bearer" or not token.strip():
         raise Unauthenticated("Send the agent's credential as a bearer token.")
     return token.strip()
+
+
+def query_of(scope: Scope) -> dict[str, str]:
+    """Return the last value of each query parameter."""
+    parsed = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+    return {name: values[-1] for name, values in parsed.items()}
 
 
 def client_address(scope: Scope) -> str:

@@ -99,7 +99,14 @@ class Reply:
         self.errors += other.errors
         self.epoch = other.epoch or self.epoch
 
-    def to_answer(self, *, epoch: int, heartbeat_interval: float, installation: str) -> Answer:
+    def to_answer(
+        self,
+        *,
+        epoch: int,
+        heartbeat_interval: float,
+        installation: str,
+        probes_revision: int = 0,
+    ) -> Answer:
         """Return the body of an HTTP heartbeat's answer."""
         return Answer(
             acks=tuple(self.acks),
@@ -114,6 +121,7 @@ class Reply:
             epoch=self.epoch or epoch,
             installation=installation,
             server_time=time.time(),
+            probes_revision=probes_revision,
         )
 
     def to_messages(self) -> list[ServerMessage]:

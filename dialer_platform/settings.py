@@ -58,6 +58,8 @@ INSTALLED_APPS = [
     "templates_app",
     "agents",
     "tasks",
+    "tasks.probes.series",
+    "tasks.probes",
     "tasks.alerts",
 ]
 MIDDLEWARE = [
@@ -120,6 +122,11 @@ DATABASES = {
     if DATABASE_URL
     else sqlite_database("dialer.sqlite3"),
 }
+# Results of probes grow and are deleted all the time: a file of their own on SQLite.
+SERIES_DATABASE = "default" if DATABASE_URL else "series"
+if SERIES_DATABASE == "series":
+    DATABASES["series"] = sqlite_database("series.sqlite3")
+DATABASE_ROUTERS = ["dialer_platform.storage.series.SeriesRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CHANNEL_LAYERS: dict[str, dict[str, object]] = (
     {
@@ -202,7 +209,11 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_PERMISSIONS": ["dialer_platform.api.permissions.RolePermission"],
     "SCHEMA_PATH_PREFIX": r"/api/v1",
-    "ENUM_NAME_OVERRIDES": {"AlertEventEnum": "tasks.alerts.choices.Event"},
+    "ENUM_NAME_OVERRIDES": {
+        "ProbeStateEnum": "tasks.probes.choices.State",
+        "ProbeOutcomeEnum": "tasks.probes.choices.Outcome",
+        "AlertEventEnum": "tasks.alerts.choices.Event",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "dialer_platform.api.schema.add_failures",
@@ -216,6 +227,10 @@ MAX_BODY_BYTES = 12 * 1024 * 1024
 HEARTBEAT_INTERVAL_SECONDS = 2.0
 LOST_AFTER_SECONDS = env.integer("DIALER_LOST_AFTER_SECONDS", 24 * 3600)
 LOG_LIMIT_BYTES = env.integer("DIALER_LOG_LIMIT_BYTES", 4 * 1024**3)
+
+# --- probes -------------------------------------------------------------------
+MAX_PROBES_PER_TENANT = env.integer("DIALER_MAX_PROBES_PER_TENANT", 10_000)
+RESULTS_KEPT_DAYS = env.integer("DIALER_RESULTS_KEPT_DAYS", 7)
 
 # --- alerts -------------------------------------------------------------------
 PUBLIC_URL = env.text("DIALER_PUBLIC_URL", f"http://127.0.0.1:{DIALER_PORT}").rstrip("/")

@@ -14,6 +14,7 @@ api = [
     path("", include("dialer_platform.api.urls")),
     path("", include("dialer_platform.accounts.api.urls")),
     path("", include("tasks.api.urls")),
+    path("", include("tasks.probes.api.urls")),
     path("", include("tasks.alerts.api.urls")),
     path("", include("agents.api.urls")),
     path("", include("templates_app.api.urls")),

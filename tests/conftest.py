@@ -25,10 +25,10 @@ def django_db_modify_db_settings(
 
     SQLite's shared in-memory database answers a second thread with "table is locked".
     """
-    database = settings.DATABASES["default"]
-    if database["ENGINE"].endswith("sqlite3"):
-        path = tmp_path_factory.mktemp("database") / "test.sqlite3"
-        database.setdefault("TEST", {})["NAME"] = str(path)
+    for name, database in settings.DATABASES.items():
+        if database["ENGINE"].endswith("sqlite3"):
+            path = tmp_path_factory.mktemp("database") / f"{name}.sqlite3"
+            database.setdefault("TEST", {})["NAME"] = str(path)
 
 
 @pytest.fixture(autouse=True)

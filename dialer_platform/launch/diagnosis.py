@@ -14,7 +14,7 @@ from typing import Literal
 
 from django.conf import settings
 from django.core import checks
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from dialer_platform.accounts.models import User
@@ -113,10 +113,12 @@ def check_database() -> Finding:
 
 def check_migrations() -> Finding:
     """Compare the tables with the code."""
-    executor = MigrationExecutor(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if plan:
-        return Finding("tables", "fail", f"{len(plan)} migrations missing", "manage.py migrate")
+    missing = 0
+    for database in connections.all():
+        executor = MigrationExecutor(database)
+        missing += len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    if missing:
+        return Finding("tables", "fail", f"{missing} migrations missing", "manage.py up")
     return Finding("tables", "ok", "up to date")
 
 

@@ -10,8 +10,9 @@ from dialer_platform.accounts.models import Tenant, User
 from dialer_platform.accounts.permissions import ACTIONS, can
 from dialer_platform.accounts.principal import Principal
 
-VIEWER = {"overview.view", "task.view", "agent.view", "template.view", "token.own"}
+VIEWER = {"overview.view", "task.view", "agent.view", "probe.view", "template.view", "token.own"}
 OPERATOR = VIEWER | {"task.submit", "task.change", "task.cancel", "task.rerun", "template.use"}
+OPERATOR |= {"probe.create", "probe.change", "probe.delete", "probe.run"}
 
 
 def someone(role: Role, scope: Scope | None = None) -> Principal:

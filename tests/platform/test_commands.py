@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import StringIO
 
 import pytest
+from django.conf import settings as project
 from django.core.management import CommandError, call_command
 
 from agents.models import EnrolmentToken
@@ -92,6 +93,10 @@ def test_user_refuses_nonsense(tenant, args):
     assert not User.objects.exists()
 
 
+BOTH = pytest.mark.django_db(databases=list(project.DATABASES))
+
+
+@BOTH
 def test_doctor_fails_with_a_remedy_when_nobody_can_administer(db):
     out = StringIO()
     with pytest.raises(SystemExit):
@@ -100,6 +105,7 @@ def test_doctor_fails_with_a_remedy_when_nobody_can_administer(db):
     assert "-> manage.py up" in out.getvalue()
 
 
+@BOTH
 def test_doctor_is_content_with_a_sound_installation(superuser, settings):
     settings.DIALER_DATA_DIR.chmod(0o700)
     assert not [f for f in diagnosis.findings() if f.level == "fail" and f.name != "disk space"]

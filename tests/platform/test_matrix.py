@@ -9,6 +9,7 @@ import re
 from uuid import uuid4
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -20,8 +21,11 @@ from dialer_platform.accounts.permissions import ACTIONS, RANKS
 from dialer_platform.accounts.services import tokens
 from tasks.alerts.models import Alert, Channel, Delivery, Rule
 from tasks.models import Task
+from tasks.probes.models import MaintenanceWindow, Probe, ProbeRunRequest
 from templates_app.models import Template
 from tests.platform.test_doors import ROUTES
+
+pytestmark = pytest.mark.django_db(databases=list(settings.DATABASES))
 
 REFUSED = {401, 403, 404}
 
@@ -85,11 +89,33 @@ def make_delivery(tenant, user):
     return Delivery.objects.create(tenant=tenant, channel=channel, created_at=now, due_at=now)
 
 
+def make_probe(tenant, _user):
+    return Probe.objects.create(tenant=tenant, name="p", kind="http", target="http://127.0.0.1/")
+
+
+def make_maintenance(tenant, _user):
+    now = timezone.now()
+    return MaintenanceWindow.objects.create(tenant=tenant, name="m", starts_at=now, ends_at=now)
+
+
+def make_incident(tenant, user):
+    return make_probe(tenant, user).incidents.create(tenant=tenant, started_at=timezone.now())
+
+
+def make_run_request(tenant, _user):
+    agent = Agent.objects.create(tenant=tenant, name="a")
+    return ProbeRunRequest.objects.create(
+        tenant=tenant, agent=agent, task={}, expires_at=timezone.now()
+    )
+
+
 MAKERS = {
     "tasks": make_task,
     "agents": lambda tenant, _user: Agent.objects.create(tenant=tenant, name="a"),
     "templates": make_template,
     "tokens": lambda tenant, user: tokens.create_token(user=user, tenant=tenant, by="test")[0],
+    "probes": make_probe,
+    "probes/runs": make_run_request,
     "alerts": make_alert,
     "alerts/channels": make_channel,
     "alerts/rules": make_rule,

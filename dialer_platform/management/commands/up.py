@@ -83,7 +83,8 @@ class Command(BaseCommand):
 
     def prepare(self) -> None:
         """Bring the database up to date and create what a first start needs."""
-        call_command("migrate", interactive=False, verbosity=0)
+        for name in settings.DATABASES:
+            call_command("migrate", database=name, interactive=False, verbosity=0)
         self.create_administrator()
         tenant = Tenant.objects.get(id=DEFAULT_TENANT_ID)
         load_starter_templates(tenant)

@@ -1,0 +1,1 @@
+"""REST of probes: carries to and from the services."""

@@ -1,0 +1,1 @@
+"""The console's pages of probes: list, form, detail, incidents, panels."""

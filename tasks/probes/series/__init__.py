@@ -1,0 +1,1 @@
+"""What runs came to over time: results, roll-ups and what was seen of each agent's stream."""
