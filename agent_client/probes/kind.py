@@ -21,18 +21,23 @@ Address = tuple[int, int, int, str, tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True)
 class WaitSocket:
-    """Go on when the socket is ready; sent back: None. Raises TimeoutError at the deadline."""
+    """Go on when the socket is ready; sent back: None. Raises TimeoutError at the deadline.
+
+    until, on the run's clock, is an earlier moment for the TimeoutError: a kind that tries
+    again or sends several packets waits for each of them that long.
+    """
 
     sock: socket.socket
     event: Literal["read", "write"]
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Resolve:
     """Look the name up in the resolver pool; sent back: its permitted addresses.
 
-    Raises socket.gaierror, TimeoutError at the deadline, PermissionError when the agent's
-    policy denies every address (link-local and metadata addresses by default).
+    Raises socket.gaierror, TimeoutError at the deadline, TargetDenied when the agent's
+    policy denies an address (link-local and metadata addresses by default).
     """
 
     host: str
@@ -46,6 +51,10 @@ class Sleep:
     """Go on after some seconds; sent back: None. For kinds that send several packets."""
 
     seconds: float
+
+
+class TargetDenied(Exception):
+    """The agent's policy does not let a probe reach this host."""
 
 
 Want = WaitSocket | Resolve | Sleep
