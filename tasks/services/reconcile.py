@@ -17,7 +17,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from agent_client.protocol.messages import Desired, Hold, Want
+from agent_client.protocol.messages import Desired, Hello, Hold, Want
 from agent_client.protocol.reconcile import is_canceled_by_loss, judge_absence, judge_hold
 from agent_client.protocol.record import Record, Step
 from agents import connections
@@ -201,9 +201,15 @@ def _is_full_list(beat: Beat) -> bool:
 
 
 def _is_unheard(beat: Beat, task: Task) -> bool:
-    """Return whether an offer has to be sent (again): polled hosts at once, others if late."""
+    """Return whether an offer has to be sent (again).
+
+    To polled hosts at once; on a socket when it is late, or at its beginning: what was
+    sent through the one before may have died with it.
+    """
     if beat.heartbeat is None:
         return True  # Another process rang: it had no socket to send the offer through.
+    if isinstance(beat.heartbeat, Hello):
+        return True
     if not connections.is_connected(beat.principal.agent_id) or task.offered_at is None:
         return True
     return timezone.now() - task.offered_at > timedelta(seconds=REPEAT_OFFER_SECONDS)

@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from agent_client.protocol.messages import Hold
-from agents import fleet
+from agent_client.protocol.messages import Capacity, Hello, Hold
+from agents import fleet, inbox
 from agents.inbox import Beat, Reply
+from agents.inbox_batch import Submission, run_batch
 from tasks.choices import CANCELED, FAILED, OFFERED, QUEUED, RUNNING, STARTING
 from tasks.logs.files import store
 from tasks.models import Task
@@ -59,6 +60,23 @@ def test_offer_under_way_is_not_repeated_to_a_connected_host(host, submit, monke
     monkeypatch.setattr(reconcile.connections, "is_connected", lambda agent_id: True)
     submit()
     assert host.beat().tasks == []
+
+
+def test_offer_is_repeated_to_a_host_that_connects_again(host, submit, monkeypatch):
+    """The agent died with the offer in its socket: a new one must not wait for the expiry."""
+    monkeypatch.setattr(reconcile.connections, "is_connected", lambda agent_id: True)
+    task = submit()
+    hello = Hello(
+        message_id="h",
+        agent_id=host.agent.pk,
+        instance_id="i",
+        boot_id="b",
+        version="1",
+        capacity=Capacity(cpu_cores=1, memory_bytes=1, slots=1),
+    )
+    submission = Submission(host.principal, beat=hello, holds=(), reconcile=True)
+    run_batch(inbox.registry, [submission])
+    assert [spec.task_id for spec in submission.reply.tasks] == [task.pk]
 
 
 def test_offer_made_in_another_process_is_sent_when_it_rings(host, submit, monkeypatch):
