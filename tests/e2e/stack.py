@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -108,17 +108,33 @@ class Stack:
             return requests.get(f"{self.url}/readyz", timeout=2).status_code == 200
         return False
 
-    def start_agent(self, name: str = "host1", **environment: str) -> str:
-        """Start an agent (enrolling it the first time) and return its id once it is online."""
+    def start_agent(
+        self,
+        name: str = "host1",
+        *,
+        program: Sequence[str] = ("-m", "agent_client"),
+        server: str = "",
+        **environment: str,
+    ) -> str:
+        """Start an agent (enrolling it the first time) and return its id once it is online.
+
+        program replaces the agent's own, server its address of ours: for faults.
+        """
         state = self.directory / f"agent-{name}"
-        arguments = ["main", "--server", self.url, "--name", name, "--state-dir", str(state)]
+        arguments = [
+            "main",
+            "--server",
+            server or self.url,
+            "--name",
+            name,
+            "--state-dir",
+            str(state),
+        ]
         if not (state / "identity.json").exists():
             token = next(word for word in self.manage("enroll").split() if word.startswith("dpe_"))
             arguments += ["--enroll", token]
         environment.setdefault("AGENT_TASK_MAX_CONCURRENT_TASKS", "8")
-        self.agents[name] = self._spawn(
-            f"agent-{name}", "-m", "agent_client", *arguments, **environment
-        )
+        self.agents[name] = self._spawn(f"agent-{name}", *program, *arguments, **environment)
         return str(wait_for(lambda: self.online_agent(name), seconds=START_SECONDS))
 
     def online_agent(self, name: str) -> str | None:
