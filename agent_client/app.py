@@ -24,6 +24,7 @@ from agent_client.dispatch import Dispatcher
 from agent_client.heartbeat import Heart
 from agent_client.log_shipping import LogShipper
 from agent_client.policy import Policy
+from agent_client.probing.dialing import Dialing
 from agent_client.protocol.messages import Capacity, Hello, ScriptType, Welcome
 from agent_client.protocol.session import Session
 from agent_client.run_reports import RunReports
@@ -111,6 +112,12 @@ class App:
         self.runs = self._make_runs()
         self.sampler = Sampler(resources, cpu_cores_booked=lambda: self.ledger.cpu_cores_booked)
         self.throttle = self._make_throttle()
+        self.dialing = Dialing(
+            config,
+            agent_id=identity.agent_id,
+            endpoint=self._endpoint,
+            make_backoff=make_backoff,
+        )
         self.heart = self._make_heart()
         self.dispatcher = self._make_dispatcher()
 
@@ -123,6 +130,7 @@ class App:
             Part("runs", self.runs.adopt, self.runs.close),
             Part("sampler", self.sampler.start, self.sampler.stop),
             self._job("throttle", self.throttle.run),
+            Part("probes", self._start_probes, lambda: asyncio.to_thread(self.dialing.stop)),
             self._job("logs", self.logs.run),
             self._job("link", self.link.run),
             self._job("heart", lambda: self.heart.run(self.link)),
@@ -167,6 +175,13 @@ class App:
         """Have the agent end when one of its loops does: a half agent helps nobody."""
         if not job.cancelled() and not self.failed.done():
             self.failed.set_exception(job.exception() or RuntimeError("a part of the agent ended"))
+
+    async def _start_probes(self) -> None:
+        """Start the dial tests; a host that cannot store results still runs its tasks."""
+        try:
+            await asyncio.to_thread(self.dialing.start)
+        except OSError as error:
+            logger.error("probes do not run: %s", error)
 
     # --- wiring --------------------------------------------------------------------
 
@@ -223,6 +238,7 @@ class App:
             is_busy=lambda: self.runs.running > 0,
             sample=lambda: self.sampler.latest,
             limits=lambda: self.throttle.limits if self.config.resource_adaptive.enabled else None,
+            pools=lambda: (self.dialing.thread_pool(), self.dialing.probe_pool()),
             next_id=self.session.next_id,
         )
 
@@ -247,6 +263,7 @@ class App:
             heart=self.heart,
             flush=self.link.flush,
             on_welcome=self._welcomed,
+            on_probes=self.dialing.named,
         )
 
     def _socket(self, server: str) -> Transport:

@@ -45,14 +45,19 @@ class Dispatcher:
         heart: Heart,
         flush: Callable[[], None],
         on_welcome: Callable[[Welcome], None],
+        on_probes: Callable[[int | None], None] = lambda revision: None,
     ) -> None:
-        """on_welcome gets every welcome, before anything else that comes with it."""
+        """on_welcome gets every welcome, before anything else that comes with it.
+
+        on_probes gets the revision of the probes wherever the server names one.
+        """
         self._session = session
         self._runs = runs
         self._logs = logs
         self._heart = heart
         self._flush = flush
         self._on_welcome = on_welcome
+        self._on_probes = on_probes
 
     def on_message(self, message: ServerMessage) -> None:
         """Act on one message; a defect in a handler must not end the connection."""
@@ -91,8 +96,10 @@ class Dispatcher:
         self._heart.connected()
         self._logs.connected()
         self._runs.reconcile(message.desired)
+        self._on_probes(message.probes_revision)
 
     def _acknowledged(self, message: Ack) -> None:
+        self._on_probes(message.probes_revision)
         self._heart.set_interval(message.heartbeat_interval)
         self._heart.confirmed(message.message_ids)
         self._logs.confirmed(message.message_ids)

@@ -18,7 +18,7 @@ import msgspec
 
 from agent_client.adaptive import Limits
 from agent_client.protocol.digest import holds_digest
-from agent_client.protocol.messages import Heartbeat, Hold, Resources, ThreadPool
+from agent_client.protocol.messages import Heartbeat, Hold, ProbePool, Resources, ThreadPool
 from agent_client.sampler import HostSample
 
 BUSY_INTERVAL_SECONDS = 1.0
@@ -56,9 +56,10 @@ class Heart:
         sample: Callable[[], HostSample],
         next_id: Callable[[], str],
         limits: Callable[[], Limits | None] = lambda: None,
+        pools: Callable[[], tuple[ThreadPool, ProbePool | None]] = lambda: (ThreadPool(), None),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """holds, is_busy, sample and limits are asked at every beat."""
+        """holds, is_busy, sample, limits and pools are asked at every beat."""
         self._agent_id = agent_id
         self._instance_id = instance_id
         self.interval_seconds = interval_seconds
@@ -66,6 +67,7 @@ class Heart:
         self._is_busy = is_busy
         self._sample = sample
         self._limits = limits
+        self._pools = pools
         self._next_id = next_id
         self._clock = clock
         self._unconfirmed: OrderedDict[str, str] = OrderedDict()
@@ -82,6 +84,7 @@ class Heart:
         is_full = digest != self._told_digest or now - self._told_at >= HOLDS_SECONDS
         sample = self._sample()
         message_id = self._next_id()
+        thread_pool, probe_pool = self._pools()
         if is_full:
             self._told_at = now
             self._unconfirmed[message_id] = digest
@@ -91,7 +94,8 @@ class Heart:
             message_id=message_id,
             agent_id=self._agent_id,
             instance_id=self._instance_id,
-            thread_pool=ThreadPool(),
+            thread_pool=thread_pool,
+            probe_pool=probe_pool,
             resources=self._with_limits(sample.resources),
             gpus=sample.gpus,
             sub_agents=sample.sub_agents,

@@ -217,6 +217,7 @@ def _messages(answer: Answer) -> list[ServerMessage]:
         message_ids=answer.acks,
         log_next=answer.log_next,
         heartbeat_interval=answer.heartbeat_interval or None,
+        probes_revision=answer.probes_revision or None,
     )
     parts: list[tuple[object, ServerMessage]] = [
         (answer.go, Go(message_id="", tasks=answer.go)),

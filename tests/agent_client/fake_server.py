@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from websockets.asyncio.server import ServerConnection, serve
 
 from agent_client.protocol import codec, frames
@@ -38,6 +39,7 @@ from agent_client.protocol.messages import (
     TaskSpec,
     Welcome,
 )
+from agent_client.protocol.probes import ProbeResult, ProbeRun, ProbeSet, ProbeTask
 
 TOKEN = "dpa_test"
 ENROLL_TOKEN = "dpe_test"
@@ -117,6 +119,46 @@ class Brain:
         return [Ack(message_id=chunk.message_id, message_ids=ids, log_next=(following,))]
 
 
+class DialServer:
+    """The server's side of dial testing: one set of probes, and results by (stream, seq)."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self.probes: tuple[ProbeTask, ...] = ()
+        self.runs: tuple[ProbeRun, ...] = ()
+        self.results: dict[tuple[str, int], ProbeResult] = {}
+        self.repeats = 0
+        self.statuses: list[int] = []
+        """Statuses of the next answers to results, 0 for a cut of the stored ones' answer."""
+        self.rejected: dict[int, str] = {}
+        """Probes whose results are refused, and the code."""
+        self.not_modified = 0
+
+    def probe_set(self, headers: dict[str, str]) -> tuple[int, bytes]:
+        tag = f'"{self.revision}"'
+        if headers.get("if-none-match") == tag:
+            self.not_modified += 1
+            return 304, b""
+        answer = ProbeSet(revision=self.revision, tasks=self.probes, runs=self.runs)
+        return 200, msgspec.json.encode(answer)
+
+    def store(self, body: bytes) -> tuple[int, bytes]:
+        status = self.statuses.pop(0) if self.statuses else 200
+        if status not in (0, 200):
+            return status, b'{"code": "x", "detail": "as the test wants"}'
+        acked, rejected = [], []
+        for result in msgspec.json.decode(body, type=list[ProbeResult]):
+            acked.append(result.seq)
+            if code := self.rejected.get(result.task_id):
+                rejected.append({"seq": result.seq, "code": code, "detail": ""})
+                continue
+            self.repeats += (result.stream, result.seq) in self.results
+            self.results[result.stream, result.seq] = result
+        if status == 0:
+            return 502, b"the answer is lost"
+        return 200, json.dumps({"acked": acked, "rejected": rejected}).encode()
+
+
 class FakeServer:
     """One server on one port; use `async with fake_server() as server`."""
 
@@ -129,6 +171,7 @@ class FakeServer:
         self.http_status = 200
         self.requests: list[str] = []
         self.registrations: list[dict[str, Any]] = []
+        self.dial = DialServer()
         self.queued: list[ServerMessage] = []
         self._sockets: set[ServerConnection] = set()
         self._pipes: set[asyncio.StreamWriter] = set()
@@ -204,7 +247,7 @@ class FakeServer:
                     break
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 status, answer = self._request(lines[0].split(" ")[1], headers, body)
-                _respond(writer, status, answer)
+                _respond(writer, status, answer, etag=f'"{self.dial.revision}"')
         self._pipes.discard(writer)
         writer.close()
 
@@ -237,6 +280,10 @@ class FakeServer:
             return self._register(json.loads(body))
         if headers.get("authorization") != f"Bearer {self.token}":
             return 401, b'{"code": "unauthenticated", "detail": "no such credential"}'
+        if path.startswith("/api/v1/tasks/agent"):
+            return self.dial.probe_set(headers)
+        if path == "/api/v1/results":
+            return self.dial.store(body)
         if path == "/api/v1/nodes/frames":
             return 200, codec.encode(_answer(self._answers(_split(body))))
         beat = codec.decode_heartbeat(body)
@@ -315,8 +362,8 @@ def _split(body: bytes) -> list[LogChunk]:
     return chunks
 
 
-def _respond(writer: asyncio.StreamWriter, status: int, body: bytes) -> None:
-    head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n"
+def _respond(writer: asyncio.StreamWriter, status: int, body: bytes, etag: str = "") -> None:
+    head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nETag: {etag}\r\n\r\n"
     writer.write(head.encode() + body)
 
 
