@@ -20,8 +20,9 @@ from rest_framework.views import APIView
 
 from dialer_platform.accounts.sessions import session_principal
 
-# Open to strangers, by route name. /metrics judges the caller itself (loopback or token).
-OPEN_ROUTES = frozenset({"login", "healthz", "readyz", "metrics", "set_language"})
+# Open to strangers, by route name. /metrics judges the caller itself (loopback or token);
+# the address that a target reports to carries its credential in the path.
+OPEN_ROUTES = frozenset({"login", "healthz", "readyz", "metrics", "set_language", "probe-push"})
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 

@@ -11,6 +11,7 @@ from dialer_platform.accounts.permissions import ACTIONS, can
 from dialer_platform.accounts.principal import Principal
 
 VIEWER = {"overview.view", "task.view", "agent.view", "probe.view", "template.view", "token.own"}
+VIEWER |= {"alert.view"}
 OPERATOR = VIEWER | {"task.submit", "task.change", "task.cancel", "task.rerun", "template.use"}
 OPERATOR |= {"probe.create", "probe.change", "probe.delete", "probe.run"}
 

@@ -116,6 +116,8 @@ MAKERS = {
     "tokens": lambda tenant, user: tokens.create_token(user=user, tenant=tenant, by="test")[0],
     "probes": make_probe,
     "probes/runs": make_run_request,
+    "probes/incidents": make_incident,
+    "probes/maintenance": make_maintenance,
     "alerts": make_alert,
     "alerts/channels": make_channel,
     "alerts/rules": make_rule,

@@ -297,3 +297,25 @@ class SummarySerializer(serializers.Serializer[Any]):
     p99_seconds = serializers.FloatField(allow_null=True)
     incidents = serializers.IntegerField()
     series = SpanSerializer(many=True)
+
+
+class PushTokenSerializer(serializers.Serializer[Any]):
+    """The new token: it is shown this once."""
+
+    push_token = serializers.CharField()
+
+
+class BlackboxModuleSerializer(serializers.Serializer[Any]):
+    """One module of a blackbox_exporter file as kind and configuration of a probe."""
+
+    name = serializers.CharField()
+    kind = serializers.CharField()
+    timeout = serializers.FloatField(allow_null=True)
+    config = serializers.DictField()
+    warnings = serializers.ListField(child=serializers.CharField())
+
+
+class BlackboxSerializer(serializers.Serializer[Any]):
+    """The modules of a file."""
+
+    modules = BlackboxModuleSerializer(many=True)

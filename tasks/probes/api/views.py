@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
@@ -12,21 +14,26 @@ from rest_framework.response import Response
 
 from dialer_platform.accounts.principal import principal_of
 from tasks.probes.api import parameters
+from tasks.probes.api.files import attachment
 from tasks.probes.api.serializers import (
     NewProbeSerializer,
     ProbeRequestSerializer,
     ProbeSerializer,
     ProbeTrialSerializer,
+    PushTokenSerializer,
     ResultsSerializer,
     RunAgentSerializer,
     RunRequestSerializer,
+    SummarySerializer,
 )
+from tasks.probes.exporting import PROBE_COLUMNS, RESULT_COLUMNS
 from tasks.probes.filters import ProbeFilter
 from tasks.probes.models import Probe, ProbeRunRequest
 from tasks.probes.querysets import ProbeQuerySet
-from tasks.probes.results import MAX_RESULTS, results_of, shown_all
-from tasks.probes.services.probes import create_probe, delete_probe, update_probe
+from tasks.probes.results import MAX_RESULTS, results_of, shown, shown_all
+from tasks.probes.services.probes import create_probe, delete_probe, new_push_token, update_probe
 from tasks.probes.services.run_requests import run_probe, run_unsaved
+from tasks.probes.summary import summarise
 
 DEFAULT_RESULTS = 500
 RESULT_PARAMETERS = [
@@ -34,6 +41,11 @@ RESULT_PARAMETERS = [
     OpenApiParameter("until", str, description="the same, exclusive"),
     OpenApiParameter("agent_id", str),
     OpenApiParameter("limit", int, description=f"500 by default, at most {MAX_RESULTS}"),
+    OpenApiParameter("download", str, enum=["csv", "json"], description="as a file"),
+]
+SUMMARY_PARAMETERS = [
+    OpenApiParameter("window", str, description="90m, 24h, 30d; 24h by default, at most 366d"),
+    OpenApiParameter("agent_id", str, description="as this host saw it"),
 ]
 
 
@@ -52,6 +64,9 @@ class ProbeViewSet(
         "list": "probe.view",
         "retrieve": "probe.view",
         "results": "probe.view",
+        "summary": "probe.view",
+        "export": "probe.view",
+        "push_token": "probe.change",
         "create": "probe.create",
         "update": "probe.change",
         "partial_update": "probe.change",
@@ -97,18 +112,53 @@ class ProbeViewSet(
 
     @extend_schema(parameters=RESULT_PARAMETERS, responses=ResultsSerializer, filters=False)
     @action(detail=True, methods=["get"], pagination_class=None, filterset_class=None)
-    def results(self, request: Request, pk: str) -> Response:
+    def results(self, request: Request, pk: str) -> HttpResponseBase:
         """Return single results, newest first."""
         query = request.query_params
         limit = parameters.number(query, "limit", DEFAULT_RESULTS, low=1, high=MAX_RESULTS)
+        probe = self.get_object()
         found = results_of(
-            self.get_object().pk,
+            probe.pk,
             since=parameters.moment(query, "since"),
             until=parameters.moment(query, "until"),
             agent_id=query.get("agent_id", ""),
             limit=limit,
         )
+        if download := query.get("download", ""):
+            rows = (shown(one) for one in found)
+            return attachment(rows, RESULT_COLUMNS, download, f"probe-{probe.pk}-results")
         return Response({"count": len(found), "results": shown_all(found)})
+
+    @extend_schema(parameters=SUMMARY_PARAMETERS, responses=SummarySerializer, filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None, filterset_class=None)
+    def summary(self, request: Request, pk: str) -> Response:
+        """Return availability, coverage, latencies and their series over a window."""
+        query = request.query_params
+        found = summarise(
+            self.get_object(), parameters.window(query), agent_id=query.get("agent_id", "")
+        )
+        return Response(SummarySerializer(found).data)
+
+    @extend_schema(
+        parameters=[OpenApiParameter("download", str, enum=["csv", "json"])],
+        responses={(200, "text/csv"): OpenApiTypes.STR},
+    )
+    @action(detail=False, methods=["get"], pagination_class=None)
+    def export(self, request: Request) -> HttpResponseBase:
+        """Return all probes that the filters let through as a file, CSV or JSON."""
+        rows = (
+            ProbeSerializer(one).data
+            for one in self.filter_queryset(self.get_queryset()).iterator(chunk_size=500)
+        )
+        form = request.query_params.get("download", "") or "json"
+        return attachment(rows, PROBE_COLUMNS, form, "probes")
+
+    @extend_schema(request=None, responses=PushTokenSerializer)
+    @action(detail=True, methods=["post"])
+    def push_token(self, request: Request, pk: str) -> Response:
+        """Give a probe of kind push another token; the old one ends at once."""
+        token = new_push_token(self.get_object(), by=principal_of(request))
+        return Response({"push_token": token})
 
     @extend_schema(request=RunAgentSerializer, responses={202: RunRequestSerializer})
     @action(detail=True, methods=["post"])

@@ -23,6 +23,7 @@ class Location(models.Model):
     failures = models.PositiveIntegerField(_("failures in a row"), default=0)
     successes = models.PositiveIntegerField(_("successes in a row"), default=0)
     history = models.CharField(max_length=20, blank=True)
+    seen_at = models.DateTimeField(_("last judged run"), null=True, blank=True)
     last_outcome = models.CharField(_("last outcome"), max_length=8, choices=Outcome, blank=True)
     last_reason = models.CharField(_("reason"), max_length=64, blank=True)
     last_error = models.CharField(_("error"), max_length=1000, blank=True)

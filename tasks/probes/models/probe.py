@@ -46,6 +46,7 @@ class Probe(models.Model):
     )
     push_token_sha256 = models.CharField(max_length=64, blank=True, db_index=True)
     pushed_at = models.DateTimeField(_("last report"), null=True, blank=True)
+    silence_judged_at = models.DateTimeField(null=True, blank=True)
 
     # What is believed.
     state = models.CharField(_("state"), max_length=12, choices=State, default=State.PENDING)

@@ -23,6 +23,7 @@ from dialer_platform.accounts.services import audit
 from dialer_platform.errors import Conflict, NotFound
 from dialer_platform.storage import write_transaction
 from tasks.probes import events
+from tasks.probes.assignment import Wish, runs
 from tasks.probes.choices import PUSH_KIND, State
 from tasks.probes.models import Incident, Location, Probe, ProbeQuota
 from tasks.probes.services.parents import set_parents
@@ -147,7 +148,19 @@ def _apply(probe: Probe, changes: Cleaned) -> list[str]:
         plain |= _enabled_changes(probe, is_enabled=plain["enabled"])
     Probe.objects.filter(pk=probe.pk).update(**plain, version=F("version") + 1)
     probe.refresh_from_db()
+    if {"agents", "labels"} & {*names, *related}:
+        _forget_locations(probe)
     return [*names, *related]
+
+
+def _forget_locations(probe: Probe) -> None:
+    """Delete what hosts saw that no longer run the probe: they will never speak again."""
+    ids = frozenset(probe.agents.values_list("pk", flat=True))
+    wish = Wish(probe.pk, 0, ids, tuple(probe.labels.items()))
+    for location in probe.locations.exclude(agent=None).select_related("agent"):
+        agent = location.agent
+        if agent and not runs(wish, agent.pk, agent.labels or {}):
+            location.delete()
 
 
 def _apply_related(probe: Probe, changes: Cleaned) -> list[str]:

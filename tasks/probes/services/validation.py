@@ -51,7 +51,7 @@ Cleaned = dict[str, Any]
 Errors = dict[str, list[str]]
 
 
-class _Wrong(Exception):
+class Wrong(Exception):
     """One field is wrong; carries the sentence."""
 
 
@@ -62,9 +62,9 @@ def clean_new(fields: Mapping[str, Any]) -> Cleaned:
     }
     cleaned, wrong = _clean_each({name: fields[name] for name in fields if name not in errors})
     errors.update(wrong)
-    whole = {**DEFAULTS, **cleaned}
-    _check_kind(whole, errors)
-    return whole
+    complete = {**DEFAULTS, **cleaned}
+    _check_kind(complete, errors)
+    return complete
 
 
 def clean_changes(fields: Mapping[str, Any], *, current: Mapping[str, Any]) -> Cleaned:
@@ -86,15 +86,15 @@ def _clean_each(fields: Mapping[str, Any]) -> tuple[Cleaned, Errors]:
     for name in fields.keys() & CLEANERS.keys():
         try:
             cleaned[name] = CLEANERS[name](fields[name])
-        except _Wrong as error:
+        except Wrong as error:
             errors[name] = [str(error)]
     return cleaned, errors
 
 
-def _check_kind(whole: Cleaned, errors: Errors) -> None:
+def _check_kind(complete: Cleaned, errors: Errors) -> None:
     """Add what the kind says of target and config; raises Invalid when anything is wrong."""
     if not errors.keys() & {"kind", "target", "config"}:
-        found = kinds.check(whole["kind"], whole["target"], whole["config"])
+        found = kinds.check(complete["kind"], complete["target"], complete["config"])
         errors.update({name: [str(line) for line in lines] for name, lines in found.items()})
     if errors:
         _raise(errors)
@@ -110,20 +110,20 @@ def text(limit: int) -> Callable[[Any], str]:
 
     def clean(value: Any) -> str:
         if not isinstance(value, str):
-            raise _Wrong(_("Must be text."))
+            raise Wrong(_("Must be text."))
         line = _unicode(value).strip()
         if not line:
-            raise _Wrong(_("Must not be empty."))
+            raise Wrong(_("Must not be empty."))
         if len(line) > limit:
-            raise _Wrong(_("At most %(limit)d characters.") % {"limit": limit})
+            raise Wrong(_("At most %(limit)d characters.") % {"limit": limit})
         if _CONTROL.search(line):
-            raise _Wrong(_("Must be one line without control characters."))
+            raise Wrong(_("Must be one line without control characters."))
         return line
 
     return clean
 
 
-def _whole(low: int, high: int) -> Callable[[Any], int]:
+def whole(low: int, high: int) -> Callable[[Any], int]:
     """Return a cleaner of a whole number; digits in text are accepted, bools are not."""
 
     def clean(value: Any) -> int:
@@ -132,9 +132,9 @@ def _whole(low: int, high: int) -> Callable[[Any], int]:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise _Wrong(_("Must be a whole number."))
+            raise Wrong(_("Must be a whole number."))
         if not low <= value <= high:
-            raise _Wrong(_("Must be between %(low)d and %(high)d.") % {"low": low, "high": high})
+            raise Wrong(_("Must be between %(low)d and %(high)d.") % {"low": low, "high": high})
         return value
 
     return clean
@@ -150,7 +150,7 @@ def _timeout(value: Any) -> float | None:
         seconds = math.nan
     if not 0.05 <= seconds <= MAX_TIMEOUT_SECONDS:
         sentence = _("Must be between 0.05 and %(high)d seconds.")
-        raise _Wrong(sentence % {"high": MAX_TIMEOUT_SECONDS})
+        raise Wrong(sentence % {"high": MAX_TIMEOUT_SECONDS})
     return seconds
 
 
@@ -159,13 +159,13 @@ def _config(value: Any) -> dict[str, Any]:
     if value is None or value == "":
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise _Wrong(_("Must be an object."))
+        raise Wrong(_("Must be an object."))
     try:
         size_bytes = len(_unicode(json.dumps(value, ensure_ascii=False, allow_nan=False)).encode())
     except (TypeError, ValueError, RecursionError) as error:
-        raise _Wrong(_("Must be plain JSON.")) from error
+        raise Wrong(_("Must be plain JSON.")) from error
     if size_bytes > MAX_CONFIG_BYTES:
-        raise _Wrong(_("Must be smaller than 64 KiB."))
+        raise Wrong(_("Must be smaller than 64 KiB."))
     return dict(value)
 
 
@@ -174,14 +174,14 @@ def _labels(value: Any) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, Mapping) or len(value) > MAX_LABELS:
-        raise _Wrong(_("Must be an object of at most %(limit)d labels.") % {"limit": MAX_LABELS})
+        raise Wrong(_("Must be an object of at most %(limit)d labels.") % {"limit": MAX_LABELS})
     clean = text(MAX_LABEL_CHARACTERS)
     return {clean(name): "" if word == "" else clean(word) for name, word in value.items()}
 
 
 def tags(value: Any) -> list[str]:
     """Return unique tags in the given order."""
-    words = _list(value, MAX_TAGS)
+    words = listed(value, MAX_TAGS)
     clean = text(MAX_TAG_CHARACTERS)
     return list(dict.fromkeys(clean(word) for word in words))
 
@@ -189,23 +189,23 @@ def tags(value: Any) -> list[str]:
 def _agent_ids(value: Any) -> list[str]:
     """Return unique ids of agents."""
     clean = text(64)
-    return list(dict.fromkeys(clean(one) for one in _list(value, MAX_AGENTS)))
+    return list(dict.fromkeys(clean(one) for one in listed(value, MAX_AGENTS)))
 
 
 def _parent_ids(value: Any) -> list[int]:
     """Return unique ids of probes."""
-    clean = _whole(1, 2**63 - 1)
-    return list(dict.fromkeys(clean(one) for one in _list(value, MAX_PARENTS)))
+    clean = whole(1, 2**63 - 1)
+    return list(dict.fromkeys(clean(one) for one in listed(value, MAX_PARENTS)))
 
 
-def _list(value: Any, limit: int) -> Sequence[Any]:
+def listed(value: Any, limit: int) -> Sequence[Any]:
     """Return a list that is not too long."""
     if value is None:
         return []
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):
-        raise _Wrong(_("Must be a list."))
+        raise Wrong(_("Must be a list."))
     if len(value) > limit:
-        raise _Wrong(_("At most %(limit)d entries.") % {"limit": limit})
+        raise Wrong(_("At most %(limit)d entries.") % {"limit": limit})
     return value
 
 
@@ -214,35 +214,35 @@ def _boolean(value: Any) -> bool:
     if isinstance(value, str) and value.lower() in {"true", "false", "on", ""}:
         return value.lower() in {"true", "on"}
     if not isinstance(value, bool):
-        raise _Wrong(_("Must be true or false."))
+        raise Wrong(_("Must be true or false."))
     return value
 
 
 def _policy(value: Any) -> str:
     """Return one of the policies."""
-    return _one_of(value, Policy.values)
+    return one_of(value, Policy.values)
 
 
 def _kind(value: Any) -> str:
     """Return one of the kinds."""
-    return _one_of(value, kinds.names())
+    return one_of(value, kinds.names())
 
 
-def _one_of(value: Any, words: Sequence[str]) -> str:
+def one_of(value: Any, words: Sequence[str]) -> str:
     """Return the value if it is one of the words."""
     if value not in words:
-        raise _Wrong(_("Must be one of: %(words)s.") % {"words": ", ".join(words)})
+        raise Wrong(_("Must be one of: %(words)s.") % {"words": ", ".join(words)})
     return str(value)
 
 
 def _unicode(line: str) -> str:
     """Return the text if it can be stored: no NUL, no lone surrogates."""
     if "\x00" in line or "\\u0000" in line:
-        raise _Wrong(_("Must not contain NUL characters."))
+        raise Wrong(_("Must not contain NUL characters."))
     try:
         line.encode()
     except UnicodeEncodeError as error:
-        raise _Wrong(_("Must be valid Unicode.")) from error
+        raise Wrong(_("Must be valid Unicode.")) from error
     return line
 
 
@@ -250,7 +250,7 @@ CLEANERS: dict[str, Callable[[Any], Any]] = {
     "name": text(MAX_NAME_CHARACTERS),
     "kind": _kind,
     "target": text(MAX_TARGET_CHARACTERS),
-    "interval": _whole(1, MAX_INTERVAL_SECONDS),
+    "interval": whole(1, MAX_INTERVAL_SECONDS),
     "timeout": _timeout,
     "config": _config,
     "enabled": _boolean,
@@ -258,7 +258,7 @@ CLEANERS: dict[str, Callable[[Any], Any]] = {
     "labels": _labels,
     "tags": tags,
     "policy": _policy,
-    "fail_threshold": _whole(1, MAX_THRESHOLD),
-    "recover_threshold": _whole(1, MAX_THRESHOLD),
+    "fail_threshold": whole(1, MAX_THRESHOLD),
+    "recover_threshold": whole(1, MAX_THRESHOLD),
     "parents": _parent_ids,
 }
