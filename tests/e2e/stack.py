@@ -120,6 +120,18 @@ class Stack:
 
         program replaces the agent's own, server its address of ours: for faults.
         """
+        self.spawn_agent(name, program=program, server=server, **environment)
+        return str(wait_for(lambda: self.online_agent(name), seconds=START_SECONDS))
+
+    def spawn_agent(
+        self,
+        name: str,
+        *,
+        program: Sequence[str] = ("-m", "agent_client"),
+        server: str = "",
+        **environment: str,
+    ) -> subprocess.Popen[bytes]:
+        """Start the process of an agent without waiting for it."""
         state = self.directory / f"agent-{name}"
         arguments = [
             "main",
@@ -134,8 +146,9 @@ class Stack:
             token = next(word for word in self.manage("enroll").split() if word.startswith("dpe_"))
             arguments += ["--enroll", token]
         environment.setdefault("AGENT_TASK_MAX_CONCURRENT_TASKS", "8")
-        self.agents[name] = self._spawn(f"agent-{name}", *program, *arguments, **environment)
-        return str(wait_for(lambda: self.online_agent(name), seconds=START_SECONDS))
+        process = self._spawn(f"agent-{name}", *program, *arguments, **environment)
+        self.agents[name] = process
+        return process
 
     def online_agent(self, name: str) -> str | None:
         """Return the id of the online main agent of that name."""
