@@ -23,6 +23,7 @@ urlpatterns = [
     path("", include("dialer_platform.console.urls")),
     path("tasks/", include("tasks.urls")),
     path("agents/", include("agents.urls")),
+    path("probes/", include("tasks.probes.urls")),
     path("alerts/", include("tasks.alerts.urls")),
     path("templates/", include("templates_app.urls")),
     path("accounts/", include("dialer_platform.accounts.urls")),

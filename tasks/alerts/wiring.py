@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils import timezone
 
 from dialer_platform import housekeeping, runtime
-from tasks.alerts import problems, sender, sources
+from tasks.alerts import probe_sources, problems, sender, sources
 from tasks.alerts.services import cleaning, evaluate, outbox
 
 EVALUATE_SECONDS = 1.0
@@ -17,6 +17,9 @@ def connect() -> None:
     """Register everything; called once, when Django is ready."""
     problems.register("agents", sources.lost_agents)
     problems.register("tasks", sources.failed_tasks)
+    problems.register("probes down", probe_sources.probes_down)
+    problems.register("probes impaired", probe_sources.probes_impaired)
+    problems.register("certificates", probe_sources.expiring_certificates)
     housekeeping.register("alerts.evaluate", EVALUATE_SECONDS, evaluate.evaluate)
     housekeeping.register("alerts.release", RELEASE_SECONDS, _release)
     housekeeping.register("alerts.clean", CLEAN_SECONDS, cleaning.clean)

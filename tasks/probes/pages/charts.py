@@ -10,8 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tasks.probes.choices import OUTCOME_CODES, Level, Outcome
+from tasks.probes.choices import OUTCOME_CODES, Outcome
 from tasks.probes.results import US, read_json, results_of
+from tasks.probes.rollups.sums import HOUR, MINUTE
 from tasks.probes.series.models import ProbeResult, RollUp
 from tasks.samples.charts import nice_top
 
@@ -20,11 +21,11 @@ WIDTH, HEIGHT = 720.0, 180.0
 BINS = 120
 TONES = ("accent", "done", "waiting", "running", "quiet", "failed")
 PHASES = ("dns", "connect", "tls", "send", "ttfb", "transfer")
-WINDOWS: dict[str, tuple[int, int]] = {
-    "1h": (3_600, 0),
-    "24h": (86_400, Level.MINUTE),
-    "7d": (7 * 86_400, Level.HOUR),
-    "30d": (30 * 86_400, Level.HOUR),
+WINDOWS: dict[str, tuple[int, int | None]] = {
+    "1h": (3_600, None),
+    "24h": (86_400, MINUTE),
+    "7d": (7 * 86_400, HOUR),
+    "30d": (30 * 86_400, HOUR),
 }
 """Seconds of each window, and the roll-up it is drawn from; the shortest from results."""
 GOOD = (OUTCOME_CODES[Outcome.UP], OUTCOME_CODES[Outcome.DEGRADED])
@@ -87,7 +88,7 @@ def latency_chart(probe_id: int, names: Mapping[str, str], window: str, now: flo
     """Return the chart of a window; names maps the agents' ids to their names."""
     seconds, level = WINDOWS[window]
     start = now - seconds
-    dots = _raw(probe_id, start) if not level else _rolled(probe_id, level, start)
+    dots = _raw(probe_id, start) if level is None else _rolled(probe_id, level, start)
     grouped: dict[str, list[_Dot]] = defaultdict(list)
     for dot in dots:
         grouped[dot.agent_id].append(dot)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from django.core.paginator import Page, Paginator
 from django.db.models import Count
 from django.http import QueryDict
+from django.utils import timezone
 
 from agents.models import Agent
 from agents.portrait import portraits
@@ -129,7 +130,8 @@ def next_run(probe: Probe, last_at: datetime | None) -> datetime | None:
     """Return when the next run is about due; agents keep the exact phase to themselves."""
     if not probe.enabled or last_at is None:
         return None
-    return last_at + timedelta(seconds=probe.interval)
+    passed = max(0.0, (timezone.now() - last_at).total_seconds())
+    return last_at + timedelta(seconds=(passed // probe.interval + 1) * probe.interval)
 
 
 def run_states(principal: Principal) -> dict[int, str]:

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.probes.choices import Level
+from tasks.probes.rollups.sums import DAY, HOUR, MINUTE, STEPS
 from tasks.probes.series.models import RollUp
 
-HOUR, DAY = 3_600, 86_400
 BAR_HOURS = 24
 CURVE_MINUTES = 60
 LONG_DAYS = 30
@@ -96,10 +95,11 @@ def uptimes(probe_ids: Iterable[int], now: float) -> dict[int, Uptime]:
 
 def _read_hours(ids: Sequence[int], found: dict[int, Uptime], now: float) -> None:
     """Fill the segments of the last 24 hours, the running one last."""
-    first = int(now // HOUR - BAR_HOURS + 1) * HOUR
-    for row in _rows(ids, Level.HOUR, first):
+    step = STEPS[HOUR]
+    first = int(now // step - BAR_HOURS + 1) * step
+    for row in _rows(ids, HOUR, first):
         uptime = found[row["probe_id"]]
-        place = (row["start"] - first) // HOUR
+        place = (row["start"] - first) // step
         if place < BAR_HOURS:
             uptime.hours[place].add(row)
         uptime.day.add(row)
@@ -107,9 +107,10 @@ def _read_hours(ids: Sequence[int], found: dict[int, Uptime], now: float) -> Non
 
 def _read_days(ids: Sequence[int], found: dict[int, Uptime], now: float) -> None:
     """Fill the sums of 7 and 30 days, today included."""
-    first = int(now // DAY - LONG_DAYS + 1) * DAY
-    week_first = int(now // DAY - 6) * DAY
-    for row in _rows(ids, Level.DAY, first):
+    step = STEPS[DAY]
+    first = int(now // step - LONG_DAYS + 1) * step
+    week_first = int(now // step - 6) * step
+    for row in _rows(ids, DAY, first):
         uptime = found[row["probe_id"]]
         uptime.month.add(row)
         if row["start"] >= week_first:
@@ -119,14 +120,14 @@ def _read_days(ids: Sequence[int], found: dict[int, Uptime], now: float) -> None
 def _read_minutes(ids: Sequence[int], found: dict[int, Uptime], now: float) -> None:
     """Fill the curve of mean durations over the last hour."""
     minutes: dict[int, dict[int, Tally]] = defaultdict(lambda: defaultdict(Tally))
-    for row in _rows(ids, Level.MINUTE, int(now // 60 - CURVE_MINUTES) * 60):
+    for row in _rows(ids, MINUTE, int(now // 60 - CURVE_MINUTES) * 60):
         minutes[row["probe_id"]][row["start"]].add(row)
     for probe_id, tallies in minutes.items():
         means = (tallies[start].mean_ms for start in sorted(tallies))
         found[probe_id].curve = [mean for mean in means if mean is not None]
 
 
-def _rows(ids: Sequence[int], level: int, since: int) -> Iterable[dict[str, Any]]:
+def _rows(ids: Sequence[int], level: int, since: int) -> list[dict[str, Any]]:
     """Return the roll-ups of a level since a moment."""
     rows = RollUp.objects.filter(probe_id__in=ids, level=level, start__gte=since)
-    return rows.values("probe_id", "start", "latency_sum_us", *COUNTED)
+    return list(rows.values("probe_id", "start", "latency_sum_us", *COUNTED))
