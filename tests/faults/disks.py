@@ -21,6 +21,8 @@ from tests.services import missing
 EXT4_IOC_SHUTDOWN = 0x8004587D
 NO_LOG_FLUSH = 2
 SIZE_MB = 96
+SERVERS_SIZE_MB = 512
+"""More than the reserve below which the server accepts no new task."""
 FILLER, INODE_FILLERS = "filler", "inodes"
 PIECE = bytes(1024 * 1024)
 
@@ -28,12 +30,12 @@ PIECE = bytes(1024 * 1024)
 class Disk:
     """One file system, mounted at `path`."""
 
-    def __init__(self, image: Path, path: Path, *, inodes: int | None = None) -> None:
+    def __init__(self, image: Path, path: Path, *, size_mb: int, inodes: int | None) -> None:
         """Make and mount it."""
         self.path = path
         self._image = image
         with image.open("wb") as file:
-            file.truncate(SIZE_MB * 1024 * 1024)
+            file.truncate(size_mb * 1024 * 1024)
         options = ["-N", str(inodes)] if inodes else []
         _run("mkfs.ext4", "-q", "-F", "-m", "0", *options, str(image))
         path.mkdir()
@@ -91,10 +93,12 @@ class Disk:
 
 
 @contextmanager
-def own_disk(directory: Path, name: str, *, inodes: int | None = None) -> Iterator[Disk]:
+def own_disk(
+    directory: Path, name: str, *, size_mb: int = SIZE_MB, inodes: int | None = None
+) -> Iterator[Disk]:
     """Yield a mounted disk; a host that allows none skips the test, or fails it in CI."""
     try:
-        disk = Disk(directory / f"{name}.ext4", directory / name, inodes=inodes)
+        disk = Disk(directory / f"{name}.ext4", directory / name, size_mb=size_mb, inodes=inodes)
     except (OSError, subprocess.CalledProcessError) as error:
         words = getattr(error, "stderr", b"") or str(error)
         missing("a loop device (run as root with mkfs.ext4 and mount)", RuntimeError(words))

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.e2e.stack import Stack
-from tests.faults.disks import Disk, own_disk
+from tests.faults.disks import SERVERS_SIZE_MB, Disk, own_disk
 from tests.faults.lab import SLOTS, Lab, repeat, running_lab
 from tests.faults.trials import trials
 
@@ -95,7 +95,10 @@ def test_agents_disk_loses_power(tmp_path: Path) -> None:
 
 def test_servers_disk_loses_power(tmp_path: Path) -> None:
     count = trials(POWER, short=2, long=50)
-    with own_disk(tmp_path, "data") as disk, running_lab(tmp_path) as lab:
+    with (
+        own_disk(tmp_path, "data", size_mb=SERVERS_SIZE_MB) as disk,
+        running_lab(tmp_path) as lab,
+    ):
         assert repeat(lab, count, lambda: cut_servers_power(lab, disk)) == []
 
 
@@ -113,5 +116,8 @@ def test_agents_disk_takes_nothing(tmp_path: Path, fault: Callable[[Lab, Disk], 
 @pytest.mark.parametrize("fault", [fill, use_all_inodes])
 def test_servers_disk_takes_nothing(tmp_path: Path, fault: Callable[[Lab, Disk], None]) -> None:
     count = trials(FULL, short=1, long=20)
-    with own_disk(tmp_path, "data", inodes=2_000) as disk, running_lab(tmp_path) as lab:
+    with (
+        own_disk(tmp_path, "data", size_mb=SERVERS_SIZE_MB, inodes=2_000) as disk,
+        running_lab(tmp_path) as lab,
+    ):
         assert repeat(lab, count, lambda: fault(lab, disk)) == []
