@@ -34,6 +34,8 @@ class Lab:
         self.accepted: list[int] = []
         self.canceled: set[int] = set()
         self.losses_allowed = False
+        self.tag = f"fault-{uuid.uuid4().hex[:12]}"
+        """A name by which processes that have left everything else are known."""
 
     @staticmethod
     def _seed() -> int:
@@ -83,6 +85,10 @@ class Lab:
         except (requests.RequestException, KeyError, ValueError):
             return 1
         return sum(counts)
+
+    def wait_started(self, ids: Sequence[int]) -> None:
+        """Wait until the scripts have entered themselves."""
+        wait_for(lambda: set(ids) <= set(self.ledger.count("START")), seconds=60)
 
     def keep_busy(self, at_least: int = 16) -> None:
         """Submit more tasks when few are left."""
