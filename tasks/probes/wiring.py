@@ -9,7 +9,8 @@ from tasks.probes import metrics, provider, sets
 from tasks.probes.rollups import follower, retention
 from tasks.probes.services import pushes, run_requests, states
 
-FOLLOW_SECONDS = 1.0
+JUDGE_SECONDS = 0.5
+ADD_UP_SECONDS = 1.0
 SILENCE_SECONDS = 5.0
 RETENTION_SECONDS = 600.0
 OLD_REQUESTS_SECONDS = 300.0
@@ -30,8 +31,8 @@ def connect() -> None:
     )
     runtime.register("probe sets", start_sets, sets.stop)
     runtime.register("result writer", lambda: None, provider.writer.stop)
-    housekeeping.register("probes.states", FOLLOW_SECONDS, states.follow)
-    housekeeping.register("probes.rollups", FOLLOW_SECONDS, follower.follow)
+    housekeeping.register("probes.states", JUDGE_SECONDS, states.follow)
+    housekeeping.register("probes.rollups", ADD_UP_SECONDS, follower.follow)
     housekeeping.register("probes.silence", SILENCE_SECONDS, states.watch_silence)
     housekeeping.register("probes.reports", SILENCE_SECONDS, pushes.judge_silence)
     housekeeping.register("probes.retention", RETENTION_SECONDS, retention.trim)

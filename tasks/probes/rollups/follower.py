@@ -6,6 +6,8 @@ it is committed with the sums themselves. Runs where housekeeping runs.
 
 from __future__ import annotations
 
+import time
+
 from django.conf import settings
 
 from dialer_platform.storage import write_transaction
@@ -15,24 +17,26 @@ from tasks.probes.rollups.sums import Run, add_up
 from tasks.probes.series.models import ProbeResult, SeriesCursor
 
 NAME = "rollups"
-RESULTS_AT_ONCE = 20_000
-MAX_ROUNDS = 20
-"""A follower far behind lets other jobs have their turn in between."""
+RESULTS_AT_ONCE = 5_000
+BUDGET_SECONDS = 0.5
+"""A follower far behind lets the other jobs have their turn in between."""
 
 
 def follow() -> int:
     """Add what is new and return how many results that were; a housekeeping job."""
     total = 0
-    for _ in range(MAX_ROUNDS):
+    until = time.monotonic() + BUDGET_SECONDS
+    while True:
         added = add_next()
         total += added
-        if added < RESULTS_AT_ONCE:
-            break
-    return total
+        if added < RESULTS_AT_ONCE or time.monotonic() > until:
+            return total
 
 
 def add_next(limit: int = RESULTS_AT_ONCE) -> int:
     """Add the next results in one transaction and return how many."""
+    if not _has_news():
+        return 0
     cover = windows.read_cover()
     with write_transaction(settings.SERIES_DATABASE):
         SeriesCursor.objects.get_or_create(name=NAME)
@@ -56,3 +60,9 @@ def add_next(limit: int = RESULTS_AT_ONCE) -> int:
         cursor.last_id = rows[-1][0]
         cursor.save(update_fields=["last_id"])
     return len(rows)
+
+
+def _has_news() -> bool:
+    """Return whether there may be results to add; spares an idle server the transaction."""
+    last_id = SeriesCursor.objects.filter(name=NAME).values_list("last_id", flat=True).first()
+    return last_id is None or ProbeResult.objects.filter(id__gt=last_id).exists()

@@ -18,37 +18,21 @@ from agents.choices import AgentStatus
 from agents.models import Agent
 from dialer_platform.storage import write_transaction
 from tasks.probes import events, windows
-from tasks.probes.choices import OUTCOME_NAMES, State
+from tasks.probes.choices import OUTCOME_NAMES, Outcome, State
 from tasks.probes.judgement import Belief, Rules, advance, grow_silent
 from tasks.probes.models import FollowCursor, Location, Probe
 from tasks.probes.results import read_json
 from tasks.probes.series.models import ProbeResult
+from tasks.probes.services.location_rows import write_locations
 from tasks.probes.services.verdicts import decide
 
 NAME = "states"
-RESULTS_AT_ONCE = 10_000
-MAX_ROUNDS = 10
+RESULTS_AT_ONCE = 1_000
+"""Some 100 ms of the writer's lock at worst, when every result is of another location."""
+BUDGET_SECONDS = 0.5
+"""A follower far behind lets the other jobs have their turn in between."""
 PROBES_AT_ONCE = 500
 US = 1_000_000
-UPDATED = (
-    "state",
-    "state_since",
-    "failures",
-    "successes",
-    "history",
-    "seen_at",
-    "last_outcome",
-    "last_reason",
-    "last_error",
-    "last_at",
-    "last_duration_seconds",
-    "last_phases",
-    "last_details",
-    "last_version",
-    "executed",
-    "missed",
-)
-
 Key = tuple[int, str | None]
 """(probe id, agent id)."""
 
@@ -56,16 +40,18 @@ Key = tuple[int, str | None]
 def follow() -> int:
     """Judge new results and return how many; a housekeeping job."""
     total = 0
-    for _ in range(MAX_ROUNDS):
+    until = time.monotonic() + BUDGET_SECONDS
+    while True:
         count = judge_next()
         total += count
-        if count < RESULTS_AT_ONCE:
-            break
-    return total
+        if count < RESULTS_AT_ONCE or time.monotonic() > until:
+            return total
 
 
 def judge_next(limit: int = RESULTS_AT_ONCE) -> int:
     """Judge the next results in one transaction and return how many."""
+    if not _has_news():
+        return 0
     with write_transaction():
         FollowCursor.objects.get_or_create(name=NAME)
         cursor = FollowCursor.objects.select_for_update().get(name=NAME)
@@ -76,6 +62,12 @@ def judge_next(limit: int = RESULTS_AT_ONCE) -> int:
         cursor.last_id = rows[-1].pk
         cursor.save(update_fields=["last_id"])
     return len(rows)
+
+
+def _has_news() -> bool:
+    """Return whether there may be results to judge; spares an idle server the transaction."""
+    last_id = FollowCursor.objects.filter(name=NAME).values_list("last_id", flat=True).first()
+    return last_id is None or ProbeResult.objects.filter(id__gt=last_id).exists()
 
 
 def watch_silence() -> int:
@@ -104,7 +96,7 @@ def _judge(rows: Sequence[ProbeResult]) -> None:
         if location := locations.get(key):
             # Late results of an outbox come in the order of their numbers, which is time.
             _take_in(location, sorted(news, key=lambda row: row.started_us), probes[key[0]])
-    Location.objects.bulk_update(locations.values(), UPDATED, batch_size=100)
+    write_locations(list(locations.values()))
     decide(probes.values(), windows.read_cover())
     _hint(probes.values())
 
@@ -112,14 +104,17 @@ def _judge(rows: Sequence[ProbeResult]) -> None:
 def _take_in(location: Location, news: Sequence[ProbeResult], probe: Probe) -> None:
     """Advance one location by its results, oldest first."""
     belief, rules = belief_of(location), rules_of(probe)
+    newest = None
     for row in news:
         outcome = OUTCOME_NAMES[row.outcome]
         belief = advance(belief, outcome, row.started_us / US, rules)
-        if outcome == "missed":
+        if outcome == Outcome.MISSED:
             location.missed += row.count
         else:
             location.executed += row.count
-            _show(location, row, outcome)
+            newest = row
+    if newest is not None:
+        _show(location, newest, OUTCOME_NAMES[newest.outcome])
     _keep(location, belief)
 
 
@@ -151,9 +146,7 @@ def _watch(probe_ids: Sequence[int], now: float) -> int:
         if after is not before:
             _keep(location, after)
             changed.append(location)
-    Location.objects.bulk_update(
-        changed, ["state", "state_since", "failures", "successes"], batch_size=100
-    )
+    write_locations(changed)
     return decide(probes.values(), windows.read_cover())
 
 
