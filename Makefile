@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench schema messages setup setup-dev clean
+.PHONY: help run test faults check bench schema messages setup setup-dev clean
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,6 +16,9 @@ run: setup ## Start the platform: server, housekeeping and one local agent
 test: setup-dev ## Run the whole test suite, the storage parts also on PostgreSQL
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 	$(BIN)/python -m tests.on_postgres -n $(WORKERS)
+
+faults: setup-dev ## Break everything many times and print what was violated (ONLY=words, FAULTS_SCALE=0.1)
+	$(BIN)/python -m tests.faults $(ONLY)
 
 check: setup-dev ## Format, lint, types, migrations, templates, rules, style budgets
 	$(BIN)/ruff format --check .

@@ -93,6 +93,9 @@ def _judge_end(
         # Between order and claim a dead agent leaves a task that never began: that is known.
         if starts and not evidence.losses_allowed:
             yield "false_end", f"{shown.reason} of a script that ran"
+    elif shown.reason == "start_failed" and evidence.losses_allowed:
+        if starts:
+            yield "false_end", "start_failed of a script that ran"
     else:
         yield "false_end", f"failed ({shown.reason}) although the script cannot fail"
 

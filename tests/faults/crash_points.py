@@ -1,11 +1,13 @@
-"""Kills a process at its n-th step: each call that changes a disk or speaks is a step.
+"""Strikes a process at its n-th step: each call that changes a disk or speaks is a step.
 
-Installed in a test's own entry points only: the product does not know it. A step is killed
-either before or after it took place, so that both sides of every line are met.
+Installed in a test's own entry points only: the product does not know it. The process is
+killed, either before or after the step took place, so that both sides of every line are
+met; or the call fails once with an error of the operating system.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -18,12 +20,21 @@ DISK_CALLS = (
 )
 
 
-class CrashPoints:
-    """Counts steps of this process and kills it at one of them; 0 never kills."""
+KILL = "KILL"
 
-    def __init__(self, at: int, *, counts: Callable[[], bool] = lambda: True) -> None:
-        """Kill at step `at`: odd steps before, even ones after the call; counts may pause."""
+
+class CrashPoints:
+    """Counts steps of this process and strikes at one of them; 0 never strikes."""
+
+    def __init__(
+        self, at: int, *, fault: str = KILL, counts: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Strike at step `at` with KILL or an error's name (EIO); counts may pause.
+
+        Odd steps are killed before, even ones after the call.
+        """
         self.at = at
+        self._fault = fault
         self._counts = counts
         self._steps = 0
         self._is_inside = False
@@ -46,8 +57,11 @@ class CrashPoints:
             if self._is_inside or not self.at or not self._counts_now():
                 return call(*arguments, **options)
             self._steps += 1
-            if self._steps < self.at:
+            if self._steps != self.at:
                 return call(*arguments, **options)
+            if self._fault != KILL:
+                number = getattr(errno, self._fault)
+                raise OSError(number, os.strerror(number))
             if self.at % 2 == 0:
                 call(*arguments, **options)
             os.kill(os.getpid(), signal.SIGKILL)

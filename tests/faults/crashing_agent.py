@@ -1,8 +1,8 @@
-"""An agent that kills itself at a numbered step of the first task it holds.
+"""An agent that is struck at a numbered step of the first task it holds.
 
-`python -m tests.faults.crashing_agent N STATE_DIR main …`: the steps of the main agent.
-`python -m tests.faults.crashing_agent zygote FILE STATE_DIR main …`: its sub-agents kill
-themselves, each at the next number that FILE holds.
+`python -m tests.faults.crashing_agent FAULT N STATE_DIR main …`: the steps of the main agent.
+`python -m tests.faults.crashing_agent FAULT zygote FILE STATE_DIR main …`: its sub-agents
+are struck, each at the next number that FILE holds. FAULT is KILL or an error's name.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.faults.crash_points import CrashPoints
+from tests.faults.crash_points import KILL, CrashPoints
 
 ZYGOTE = """
 import fcntl, os, runpy, sys
 sys.path.insert(0, {root!r})
 from tests.faults.crash_points import CrashPoints
 zygote = os.getpid()
-points = CrashPoints(0)
+points = CrashPoints(0, fault={fault!r})
 points.install()
 
 def forked():
@@ -38,25 +38,28 @@ runpy.run_path({program!r}, run_name="__main__")
 """
 
 
-def crash_main_agent(at: int, state_dir: Path) -> None:
-    """Have this process kill itself while it holds a task."""
+def crash_main_agent(fault: str, at: int, state_dir: Path) -> None:
+    """Have this process struck while it holds a task."""
     tasks = state_dir / "tasks"
 
     def holds_a_task() -> bool:
         return tasks.is_dir() and any(one.name[0] != "." for one in tasks.iterdir())
 
-    CrashPoints(at, counts=holds_a_task).install(network=True)
+    points = CrashPoints(at, fault=fault, counts=holds_a_task)
+    points.install(network=fault == KILL)
 
 
-def crash_sub_agents(numbers: Path, state_dir: Path) -> None:
-    """Have every sub-agent of this agent kill itself at a number of its own."""
+def crash_sub_agents(fault: str, numbers: Path, state_dir: Path) -> None:
+    """Have every sub-agent of this agent struck at a number of its own."""
     from agent_client.tasks import starter
 
     real = starter._PACKAGE
     package = state_dir / "crashing"
     package.mkdir(parents=True, exist_ok=True)
     root = str(Path(__file__).resolve().parents[2])
-    text = ZYGOTE.format(root=root, numbers=str(numbers), program=str(real / "zygote.py"))
+    text = ZYGOTE.format(
+        root=root, numbers=str(numbers), program=str(real / "zygote.py"), fault=fault
+    )
     (package / "zygote.py").write_text(text)
     starter._PACKAGE = package
 
@@ -65,11 +68,11 @@ def main() -> int:
     """Set the trap, then be an ordinary agent."""
     from agent_client.__main__ import main as run_agent
 
-    words = sys.argv[1:]
+    fault, *words = sys.argv[1:]
     if words[0] == "zygote":
-        crash_sub_agents(Path(words[1]), Path(words[2]))
+        crash_sub_agents(fault, Path(words[1]), Path(words[2]))
         return run_agent(words[3:])
-    crash_main_agent(int(words[0]), Path(words[1]))
+    crash_main_agent(fault, int(words[0]), Path(words[1]))
     return run_agent(words[2:])
 
 

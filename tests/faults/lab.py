@@ -17,6 +17,7 @@ import requests
 from tests.e2e.stack import Stack, free_port, wait_for
 from tests.faults.checker import FINAL, Evidence, Shown, Violation, violations
 from tests.faults.ledger import Ledger
+from tests.faults.trials import note_violations
 
 SETTLE_SECONDS = 120
 """After the last fault all due work must have ended by itself within this time."""
@@ -112,7 +113,7 @@ class Lab:
         self.settle()
         ends = self.final_events()
         shown = {task_id: self._shown(task_id, ends.get(task_id, 0)) for task_id in self.accepted}
-        return violations(
+        found = violations(
             Evidence(
                 accepted=self.accepted,
                 shown={task_id: one for task_id, one in shown.items() if one is not None},
@@ -123,6 +124,8 @@ class Lab:
                 losses_allowed=self.losses_allowed,
             )
         )
+        note_violations(found)
+        return found
 
     def final_events(self) -> dict[int, int]:
         """Return how many ends each task's timeline shows."""

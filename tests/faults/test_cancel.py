@@ -42,8 +42,8 @@ def test_canceled_trees_leave_nobody(tmp_path: Path) -> None:
     count = trials(TREE, short=16, long=400)
     with running_lab(tmp_path, agents=AGENTS) as lab:
         script = STUBBORN.format(tag=lab.tag, ledger=lab.ledger.path)
-        for _ in range(count // 8):
-            ids = lab.submit(8, script_content=script)
+        for _ in range(count // 16):
+            ids = lab.submit(16, script_content=script)
             lab.wait_started(ids)
             assert len(tagged(lab)) > len(ids), "the trees must be there before they are canceled"
             lab.cancel(ids)

@@ -72,3 +72,9 @@ def test_canceled_task_was_asked_for():
 
 def test_cut_that_is_counted_exactly_is_kept_to_the_word():
     assert names(shown(log=LOG[:4], truncated_bytes=len(LOG) - 4)) == []
+
+
+@pytest.mark.parametrize(("starts", "broken"), [(0, []), (1, ["false_end"])])
+def test_start_that_a_fault_hindered_did_not_begin(starts, broken):
+    task = shown(status="failed", reason="start_failed", log=b"")
+    assert names(task, starts=starts, ends=0, losses_allowed=True) == broken

@@ -1,14 +1,17 @@
 """How often a fault is made: a few times in the suite, many times with `make faults`.
 
-`make faults` sets FAULTS=long; FAULTS_SCALE shortens or lengthens it. Each call is noted in
-the file that FAULTS_REPORT names, from which the table is printed.
+`make faults` sets FAULTS=long; FAULTS_SCALE shortens or lengthens it. What was tried and
+what was found is noted in the file that FAULTS_REPORT names; the table is made from it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
+
+from tests.faults.checker import Violation
 
 IS_LONG = os.environ.get("FAULTS") == "long"
 SCALE = float(os.environ.get("FAULTS_SCALE", "1"))
@@ -17,14 +20,19 @@ SCALE = float(os.environ.get("FAULTS_SCALE", "1"))
 def trials(row: str, *, short: int, long: int) -> int:
     """Return how many trials to make and note them for a row of the table."""
     count = max(1, round(long * SCALE)) if IS_LONG else short
-    note(row, count)
+    _note({"row": row, "trials": count})
     return count
 
 
-def note(row: str, count: int) -> None:
-    """Note trials of a row; the table adds them up."""
+def note_violations(found: Sequence[Violation]) -> None:
+    """Note what the running test has found."""
+    _note({"violations": [list(one) for one in found]})
+
+
+def _note(entry: dict[str, object]) -> None:
+    """Append one entry with the name of the running test."""
     report = os.environ.get("FAULTS_REPORT")
     if report:
-        test = os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0]
+        test = os.environ.get("PYTEST_CURRENT_TEST", "").rsplit(" ", 1)[0]
         with Path(report).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"row": row, "trials": count, "test": test}) + "\n")
+            file.write(json.dumps({"test": test, **entry}) + "\n")
