@@ -49,6 +49,8 @@ class Evidence:
     """Tasks that somebody asked to cancel."""
     losses_allowed: bool = False
     """Whether the fault kills supervisors, so that an exit code may be unknown."""
+    starts_may_fail: bool = False
+    """Whether the host may be unable to start a script; the task must say so and not run."""
 
 
 def violations(evidence: Evidence) -> list[Violation]:
@@ -93,7 +95,7 @@ def _judge_end(
         # Between order and claim a dead agent leaves a task that never began: that is known.
         if starts and not evidence.losses_allowed:
             yield "false_end", f"{shown.reason} of a script that ran"
-    elif shown.reason == "start_failed" and evidence.losses_allowed:
+    elif shown.reason == "start_failed" and (evidence.losses_allowed or evidence.starts_may_fail):
         if starts:
             yield "false_end", "start_failed of a script that ran"
     else:

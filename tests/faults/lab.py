@@ -35,6 +35,7 @@ class Lab:
         self.accepted: list[int] = []
         self.canceled: set[int] = set()
         self.losses_allowed = False
+        self.starts_may_fail = False
         self.tag = f"fault-{uuid.uuid4().hex[:12]}"
         """A name by which processes that have left everything else are known."""
 
@@ -122,6 +123,7 @@ class Lab:
                 alive=self._alive(),
                 canceled=frozenset(self.canceled),
                 losses_allowed=self.losses_allowed,
+                starts_may_fail=self.starts_may_fail,
             )
         )
         note_violations(found)

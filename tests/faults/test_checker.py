@@ -74,7 +74,13 @@ def test_cut_that_is_counted_exactly_is_kept_to_the_word():
     assert names(shown(log=LOG[:4], truncated_bytes=len(LOG) - 4)) == []
 
 
+@pytest.mark.parametrize("fault", ["losses_allowed", "starts_may_fail"])
 @pytest.mark.parametrize(("starts", "broken"), [(0, []), (1, ["false_end"])])
-def test_start_that_a_fault_hindered_did_not_begin(starts, broken):
+def test_start_that_a_fault_hindered_did_not_begin(fault, starts, broken):
     task = shown(status="failed", reason="start_failed", log=b"")
-    assert names(task, starts=starts, ends=0, losses_allowed=True) == broken
+    assert names(task, starts=starts, ends=0, **{fault: True}) == broken
+
+
+def test_host_that_cannot_start_scripts_loses_none_that_runs():
+    task = shown(status="failed", reason="supervisor_lost", log=LOG[:9])
+    assert names(task, ends=0, starts_may_fail=True) == ["false_end"]
