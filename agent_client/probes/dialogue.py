@@ -27,7 +27,17 @@ MAX_WARNINGS = 10
 class Dialogue:
     """One run under way; a kind fills details and warnings, and returns when satisfied."""
 
-    __slots__ = ("details", "phase", "phases", "run", "since", "sock", "started", "warnings")
+    __slots__ = (
+        "details",
+        "phase",
+        "phases",
+        "run",
+        "since",
+        "sock",
+        "started",
+        "unread",
+        "warnings",
+    )
 
     def __init__(self, run: Run) -> None:
         """Start the stopwatch."""
@@ -38,6 +48,7 @@ class Dialogue:
         self.since = self.started = run.clock()
         self.details: dict[str, Any] = {}
         self.warnings: list[str] = []
+        self.unread = b""
 
     def enter(self, phase: str) -> None:
         """End the current phase and begin another, "" for none; the same name again adds up."""
@@ -117,11 +128,23 @@ class Dialogue:
             except ssl.SSLWantReadError:
                 yield WaitSocket(sock, "read")
 
+    def send_datagram(self, content: bytes) -> Waits:
+        """Send one datagram, which may be empty."""
+        sock = self._open_socket()
+        try:
+            sock.send(content)
+        except BlockingIOError:
+            yield WaitSocket(sock, "write")
+            sock.send(content)
+
     def receive(
         self, limit: int = READ_BYTES, until: float | None = None
     ) -> Generator[Want, Any, bytes]:
         """Return what is there or comes next, b"" when the other side has closed."""
         sock = self._open_socket()
+        if self.unread:
+            content, self.unread = self.unread[:limit], self.unread[limit:]
+            return content
         # A peer that always has more to say never makes us wait: look at the clock here.
         if self.run.clock() >= self.run.deadline:
             raise TimeoutError

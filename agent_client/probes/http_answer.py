@@ -31,10 +31,11 @@ class Answer:
 
 
 def read_answer(
-    talk: Dialogue, *, head_only: bool, max_body_bytes: int
+    talk: Dialogue, *, head_only: bool, max_body_bytes: int, keep_rest: bool = False
 ) -> Generator[Want, Any, Answer]:
     """Return the final answer; the phase `transfer` begins with its first byte.
 
+    keep_rest: another protocol follows the head, so what was read of it is the body.
     Raises ProtocolViolation and AnswerTooLarge, and what the connection raises.
     """
     buffer = bytearray()
@@ -45,7 +46,9 @@ def read_answer(
             break
     else:
         raise ProtocolViolation("sent interim answers without end")
-    if not head_only and answer.status not in _NO_BODY:
+    if keep_rest:
+        answer.body = bytes(buffer)
+    elif not head_only and answer.status not in _NO_BODY:
         source = _Source(talk, buffer, max_body_bytes)
         body = yield from _read_body(source, answer.headers)
         answer.body = _decoded(body, answer.headers.get("content-encoding", ""), max_body_bytes)

@@ -12,12 +12,28 @@ from typing import Any
 
 import msgspec
 
-from agent_client.probes import http, tcp
+from agent_client.probes import (
+    dns,
+    http,
+    mysql,
+    ping,
+    postgresql,
+    redis,
+    script,
+    smtp,
+    ssh,
+    tcp,
+    tls,
+    udp,
+    websocket,
+)
 from agent_client.probes.kind import Finding, Kind, Run
 from agent_client.protocol import probe_kinds
 from agent_client.protocol.probes import ProbeTask
 
-KINDS: dict[str, Kind] = {one.KIND.name: one.KIND for one in (http, tcp)}
+_NETWORK = (http, tcp, ping, dns, tls, udp, websocket)
+_SERVICES = (smtp, ssh, postgresql, mysql, redis)
+KINDS: dict[str, Kind] = {one.KIND.name: one.KIND for one in (*_NETWORK, *_SERVICES, script)}
 MAX_TIMEOUT_SECONDS = 300.0
 DEFAULT_TIMEOUT_SECONDS = 10.0
 
@@ -29,12 +45,17 @@ def timeout_of(task: ProbeTask) -> float:
 
 
 def prepare(
-    task: ProbeTask, clock: Callable[[], float] = time.monotonic
+    task: ProbeTask,
+    clock: Callable[[], float] = time.monotonic,
+    denied_kinds: frozenset[str] = frozenset(),
 ) -> tuple[Kind, Run] | Finding:
     """Return what to run, its deadline counted from now; a finding when it cannot run.
 
     Call it at the start of the execution: time in a queue is no part of the timeout.
+    denied_kinds are those that the host's policy does not allow, like scripts.
     """
+    if task.kind in denied_kinds:
+        return Finding("error", "denied", "", f"The host's policy allows no {task.kind} probes.")
     kind = KINDS.get(task.kind)
     settings = _settings(task.kind, task.target, msgspec.json.encode(task.config))
     if isinstance(settings, Finding):

@@ -11,7 +11,22 @@ from typing import Any
 
 import msgspec
 
-from agent_client.protocol.probe_kinds import http, tcp
+from agent_client.protocol.probe_kinds import (
+    dns,
+    http,
+    mysql,
+    ping,
+    postgresql,
+    push,
+    redis,
+    script,
+    smtp,
+    ssh,
+    tcp,
+    tls,
+    udp,
+    websocket,
+)
 from agent_client.protocol.probe_kinds.shape import (
     Field,
     KindSpec,
@@ -20,7 +35,23 @@ from agent_client.protocol.probe_kinds.shape import (
     problems_in,
 )
 
-SPECS: dict[str, KindSpec] = {one.SPEC.name: one.SPEC for one in (http, tcp)}
+_KINDS = (
+    http,
+    tcp,
+    ping,
+    dns,
+    tls,
+    udp,
+    websocket,
+    smtp,
+    ssh,
+    postgresql,
+    mysql,
+    redis,
+    script,
+    push,
+)
+SPECS: dict[str, KindSpec] = {one.SPEC.name: one.SPEC for one in _KINDS}
 
 __all__ = ["SPECS", "Field", "KindSpec", "Problems", "check", "fields", "names", "settings"]
 
