@@ -16,11 +16,11 @@ from pathlib import Path
 
 import psutil
 
-from bench import idle, logs, machine, starting, throughput
+from bench import idle, logs, machine, results, starting, throughput
 from bench.figures import Row, table
 from tests.e2e.stack import Stack, running_stack
 
-GROUPS = ("machine", "idle", "start", "polling", "hop", "throughput", "log", "echo")
+GROUPS = ("machine", "idle", "start", "polling", "hop", "throughput", "log", "echo", "results")
 
 
 def main() -> int:
@@ -75,6 +75,7 @@ def _measure(
         "throughput": lambda: throughput.no_op_tasks(stack, agent, n=500 // part),
         "log": lambda: logs.large_log(stack, agent, megabytes=100 // part),
         "echo": lambda: [logs.echo_to_browser(stack, n=100 // part)],
+        "results": lambda: results.results_into_the_store(stack, n=400_000 // part),
         "polling": lambda: _polling(stack, n=20 // part),
     }
     for name, measure in groups.items():

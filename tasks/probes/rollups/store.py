@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from django.conf import settings
+from django.db import connections
+
 from tasks.probes.rollups import sketch
 from tasks.probes.rollups.sums import SUM_FIELDS, Key, Sums
 from tasks.probes.series.models import RollUp
@@ -12,22 +15,32 @@ from tasks.probes.series.models import RollUp
 PROBES_AT_ONCE = 400
 
 
-def add_stored(sums: Mapping[Key, Sums]) -> None:
-    """Add sums to the stored ones; in a transaction with what says they were added."""
+_COLUMNS = (*Key._fields, *SUM_FIELDS, "sketch")
+_UPSERT = (
+    f"INSERT INTO {RollUp._meta.db_table} ({', '.join(_COLUMNS)}) "  # noqa: S608 - constants
+    f"VALUES ({', '.join(['%s'] * len(_COLUMNS))}) "
+    "ON CONFLICT (probe_id, level, start, agent_id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in (*SUM_FIELDS, "sketch"))
+)
+
+
+def with_stored(sums: Mapping[Key, Sums]) -> Mapping[Key, Sums]:
+    """Return the sums with what is stored of their spans added."""
     stored = read(sums)
-    rows = []
     for key, new in sums.items():
         if old := stored.get(key):
             new.add(old)
-        plain = {name: getattr(new, name) for name in SUM_FIELDS}
-        rows.append(RollUp(**key._asdict(), **plain, sketch=sketch.dump(new.buckets)))
-    RollUp.objects.bulk_create(
-        rows,
-        batch_size=500,
-        update_conflicts=True,
-        unique_fields=["probe_id", "level", "start", "agent_id"],
-        update_fields=[*SUM_FIELDS, "sketch"],
-    )
+    return sums
+
+
+def write(sums: Mapping[Key, Sums]) -> None:
+    """Store whole spans; in a transaction with what says which results are in them."""
+    rows = [
+        (*key, *(getattr(one, name) for name in SUM_FIELDS), sketch.dump(one.buckets))
+        for key, one in sums.items()
+    ]
+    with connections[settings.SERIES_DATABASE].cursor() as cursor:
+        cursor.executemany(_UPSERT, rows)
 
 
 def read(sums: Mapping[Key, Sums]) -> dict[Key, Sums]:

@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from django.db.models import Q
 
@@ -27,14 +28,31 @@ from tasks.probes.services.location_rows import write_locations
 from tasks.probes.services.verdicts import decide
 
 NAME = "states"
-RESULTS_AT_ONCE = 1_000
-"""Some 100 ms of the writer's lock at worst, when every result is of another location."""
+RESULTS_AT_ONCE = 10_000
+LOCATIONS_AT_ONCE = 2_000
+"""What a pass costs follows its locations: so many hold the writer's lock for some 200 ms."""
 BUDGET_SECONDS = 0.5
 """A follower far behind lets the other jobs have their turn in between."""
 PROBES_AT_ONCE = 500
 US = 1_000_000
 Key = tuple[int, str | None]
 """(probe id, agent id)."""
+
+
+class Run(NamedTuple):
+    """What judging needs of one result."""
+
+    id: int
+    probe_id: int
+    agent_id: str
+    started_us: int
+    outcome: int
+    runs: int
+
+    @property
+    def key(self) -> Key:
+        """Return the location; a target that reports itself has no agent."""
+        return (self.probe_id, self.agent_id or None)
 
 
 def follow() -> int:
@@ -44,7 +62,7 @@ def follow() -> int:
     while True:
         count = judge_next()
         total += count
-        if count < RESULTS_AT_ONCE or time.monotonic() > until:
+        if not count or time.monotonic() > until:
             return total
 
 
@@ -55,13 +73,29 @@ def judge_next(limit: int = RESULTS_AT_ONCE) -> int:
     with write_transaction():
         FollowCursor.objects.get_or_create(name=NAME)
         cursor = FollowCursor.objects.select_for_update().get(name=NAME)
-        rows = list(ProbeResult.objects.filter(id__gt=cursor.last_id).order_by("id")[:limit])
-        if not rows:
+        runs = _read_runs(cursor.last_id, limit)
+        if not runs:
             return 0
-        _judge(rows)
-        cursor.last_id = rows[-1].pk
+        _judge(runs)
+        cursor.last_id = runs[-1].id
         cursor.save(update_fields=["last_id"])
-    return len(rows)
+    return len(runs)
+
+
+def _read_runs(last_id: int, limit: int) -> list[Run]:
+    """Return the next results, as many as concern LOCATIONS_AT_ONCE locations."""
+    columns = ("id", "probe_id", "agent_id", "started_us", "outcome", "count")
+    rows = ProbeResult.objects.filter(id__gt=last_id).order_by("id").values_list(*columns)
+    runs: list[Run] = []
+    seen: set[Key] = set()
+    # Not one page: a pass usually ends long before the limit.
+    for row in rows[:limit].iterator(chunk_size=500):
+        run = Run(*row)
+        seen.add(run.key)
+        if len(seen) > LOCATIONS_AT_ONCE:
+            break
+        runs.append(run)
+    return runs
 
 
 def _has_news() -> bool:
@@ -84,38 +118,46 @@ def watch_silence() -> int:
     return changed
 
 
-def _judge(rows: Sequence[ProbeResult]) -> None:
+def _judge(runs: Sequence[Run]) -> None:
     """Take results into the beliefs of their locations, then decide on the probes."""
-    probes = Probe.objects.filter(enabled=True).in_bulk({row.probe_id for row in rows})
-    by_location: dict[Key, list[ProbeResult]] = defaultdict(list)
-    for row in rows:
-        if row.probe_id in probes:
-            by_location[row.probe_id, row.agent_id or None].append(row)
+    probes = Probe.objects.filter(enabled=True).in_bulk({run.probe_id for run in runs})
+    by_location: dict[Key, list[Run]] = defaultdict(list)
+    for run in runs:
+        if run.probe_id in probes:
+            by_location[run.key].append(run)
     locations = _locations(by_location, probes)
+    newest: dict[int, Location] = {}
     for key, news in by_location.items():
         if location := locations.get(key):
             # Late results of an outbox come in the order of their numbers, which is time.
-            _take_in(location, sorted(news, key=lambda row: row.started_us), probes[key[0]])
+            shown_id = _take_in(location, sorted(news, key=_started), probes[key[0]])
+            newest[shown_id] = location
+    for row_id, row in ProbeResult.objects.in_bulk(newest.keys() - {0}).items():
+        _show(newest[row_id], row, OUTCOME_NAMES[row.outcome])
     write_locations(list(locations.values()))
     decide(probes.values(), windows.read_cover())
     _hint(probes.values())
 
 
-def _take_in(location: Location, news: Sequence[ProbeResult], probe: Probe) -> None:
-    """Advance one location by its results, oldest first."""
+def _take_in(location: Location, news: Sequence[Run], probe: Probe) -> int:
+    """Advance one location by its results, oldest first; return the last executed one, or 0."""
     belief, rules = belief_of(location), rules_of(probe)
-    newest = None
-    for row in news:
-        outcome = OUTCOME_NAMES[row.outcome]
-        belief = advance(belief, outcome, row.started_us / US, rules)
+    newest = 0
+    for run in news:
+        outcome = OUTCOME_NAMES[run.outcome]
+        belief = advance(belief, outcome, run.started_us / US, rules)
         if outcome == Outcome.MISSED:
-            location.missed += row.count
+            location.missed += run.runs
         else:
-            location.executed += row.count
-            newest = row
-    if newest is not None:
-        _show(location, newest, OUTCOME_NAMES[newest.outcome])
+            location.executed += run.runs
+            newest = run.id
     _keep(location, belief)
+    return newest
+
+
+def _started(run: Run) -> int:
+    """Return when a run started."""
+    return run.started_us
 
 
 def _show(location: Location, row: ProbeResult, outcome: str) -> None:
@@ -160,26 +202,29 @@ def _locations(keys: Iterable[Key], probes: dict[int, Probe]) -> dict[Key, Locat
     """Return the row of each location, made where it is missing, all of them locked."""
     wanted = set(keys)
     agents = {agent_id for _, agent_id in wanted if agent_id}
-    known = set(Agent.objects.filter(id__in=agents).values_list("id", flat=True))
-    found = _read_locations(probes)
-    missing = [
-        Location(probe_id=probe_id, agent_id=agent_id)
-        for probe_id, agent_id in wanted - found.keys()
-        if agent_id is None or agent_id in known
-    ]
-    if missing:
-        Location.objects.bulk_create(missing, ignore_conflicts=True)
-        found = _read_locations(probes)
+    found = _read_locations(probes, agents)
+    if missing := wanted - found.keys():
+        known = set(Agent.objects.filter(id__in=agents).values_list("id", flat=True))
+        Location.objects.bulk_create(
+            [
+                Location(probe_id=probe_id, agent_id=agent_id)
+                for probe_id, agent_id in missing
+                if agent_id is None or agent_id in known
+            ],
+            ignore_conflicts=True,
+        )
+        found = _read_locations(probes, agents)
     return {key: row for key, row in found.items() if key in wanted}
 
 
-def _read_locations(probes: Iterable[int]) -> dict[Key, Location]:
-    """Return the stored locations of some probes, locked in the order of their keys."""
+def _read_locations(probes: Iterable[int], agents: set[str]) -> dict[Key, Location]:
+    """Return the stored locations of some probes and hosts, locked in the order of their keys."""
     found: dict[Key, Location] = {}
     ids = sorted(probes)
     for first in range(0, len(ids), PROBES_AT_ONCE):
-        some = Q(probe_id__in=ids[first : first + PROBES_AT_ONCE])
-        for row in Location.objects.filter(some).order_by("id").select_for_update():
+        some = Location.objects.filter(probe_id__in=ids[first : first + PROBES_AT_ONCE])
+        own = some.filter(Q(agent_id__in=agents) | Q(agent=None))
+        for row in own.order_by("id").select_for_update():
             found[row.probe_id, row.agent_id] = row
     return found
 

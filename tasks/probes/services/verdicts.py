@@ -25,6 +25,8 @@ ENDED_BY: dict[str, str] = {
 }
 """The states that close an incident, and what is written down as its end."""
 MAX_DEPTH = 32
+Seen = tuple[str, str]
+"""(state, history) of one location."""
 MAINTENANCE = "maintenance"
 
 
@@ -34,17 +36,20 @@ def decide(probes: Iterable[Probe], cover: Cover) -> int:
     Call it in the transaction that changed the locations.
     """
     listed = list(probes)
-    locations: dict[int, list[Location]] = defaultdict(list)
-    for row in Location.objects.filter(probe_id__in=[one.pk for one in listed]).order_by("id"):
-        locations[row.probe_id].append(row)
+    seen: dict[int, list[Seen]] = defaultdict(list)
+    # Three columns, not rows: this runs for every probe of a pass, whatever changed.
+    columns = ("probe_id", "state", "history")
+    rows = Location.objects.filter(probe_id__in=[one.pk for one in listed])
+    for probe_id, state, history in rows.values_list(*columns):
+        seen[probe_id].append((state, history))
     now = datetime.fromtimestamp(time.time(), UTC)
     # All states first, then the news: what a parent becomes in this very pass decides
     # whether its children are told.
-    moves = [_move(probe, locations[probe.pk], cover, now) for probe in listed]
+    moves = [_move(probe, seen[probe.pk], cover, now) for probe in listed]
     told = [move for move in moves if move is not None]
     for probe, old in told:
         quiet = MAINTENANCE if probe.state == State.MAINTENANCE else silenced_by(probe)
-        incident = _incident(probe, locations[probe.pk], now, quiet)
+        incident = _incident(probe, now, quiet)
         events.probe_changed(
             events.ProbeChange(
                 probe, old, probe.state, now, incident, quiet, is_flapping=probe.is_flapping
@@ -54,12 +59,12 @@ def decide(probes: Iterable[Probe], cover: Cover) -> int:
 
 
 def _move(
-    probe: Probe, locations: Sequence[Location], cover: Cover, now: datetime
+    probe: Probe, locations: Sequence[Seen], cover: Cover, now: datetime
 ) -> tuple[Probe, str] | None:
     """Store a probe's new state and return its old one; None when it stays."""
-    seen = together([row.state for row in locations], probe.policy)
+    seen = together([state for state, _ in locations], probe.policy)
     state = State.MAINTENANCE if cover.covers(probe.pk, now.timestamp()) else seen
-    flapping = any(Belief(history=row.history).is_flapping for row in locations)
+    flapping = any(Belief(history=history).is_flapping for _, history in locations)
     if state == probe.state and flapping == probe.is_flapping:
         return None
     old = probe.state
@@ -89,15 +94,13 @@ def silenced_by(probe: Probe) -> str:
     return ""
 
 
-def _incident(
-    probe: Probe, locations: Sequence[Location], now: datetime, quiet: str
-) -> Incident | None:
+def _incident(probe: Probe, now: datetime, quiet: str) -> Incident | None:
     """Open an incident when it goes down, close the open one when it is seen up again.
 
     Unknown closes nothing: whether the target recovered is exactly what is not known.
     """
     if probe.state == State.DOWN:
-        down = [row for row in locations if row.state == State.DOWN]
+        down = list(probe.locations.filter(state=State.DOWN).order_by("id"))
         worst = max(down, key=lambda row: row.failures, default=None)
         opened, _ = Incident.objects.get_or_create(
             probe=probe,

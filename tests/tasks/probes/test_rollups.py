@@ -91,7 +91,7 @@ def test_crash_of_the_follower_adds_nothing_twice(agent, probe, monkeypatch):
         raise RuntimeError("killed")
 
     with monkeypatch.context() as broken, pytest.raises(RuntimeError):
-        broken.setattr(follower, "add_stored", crash)
+        broken.setattr(follower, "write", crash)
         follower.follow()
     follower.follow()
     assert RollUp.objects.get(level=DAY).up == 5
