@@ -118,7 +118,8 @@ class SelectorLoop:
             self._ring()
 
     def _ring(self) -> None:
-        with contextlib.suppress(OSError, AttributeError):
+        # Also called before the start and, by a late look-up, after the end.
+        with contextlib.suppress(OSError, AttributeError, ValueError):
             os.eventfd_write(self._bell, 1)
 
     def _work(self) -> None:
