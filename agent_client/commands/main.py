@@ -17,6 +17,7 @@ from agent_client.catalogue import announce, resolve_language
 from agent_client.config import AgentConfig, load_config
 from agent_client.errors import AgentError, ConfigError, ExitCode
 from agent_client.logger import catch_unhandled, setup_logging
+from agent_client.probing.pool import end_despite_hung_threads
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +48,11 @@ def run(options: argparse.Namespace) -> int:
         language=resolve_language(config.language, os.environ),
     )
     try:
-        return _run_agent(config)
+        code = _run_agent(config)
     finally:
         log.close()
+    end_despite_hung_threads(code)
+    return code
 
 
 def _run_agent(config: AgentConfig) -> int:

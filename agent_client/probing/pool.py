@@ -8,6 +8,7 @@ comes back. When the spares are used up the pool shrinks, and says so by `abando
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from agent_client.probes.kind import Finding
 
 logger = logging.getLogger(__name__)
 
+LEAVE_SECONDS = 0.5
+_THREADS = "probe"
 GRACE_SECONDS = 0.5
 """What a kind that keeps its own deadline gets to say so in its own words."""
 OnDone = Callable[[Finding], None]
@@ -29,6 +32,18 @@ class Job:
 
     expires: float
     is_given_up: bool = False
+
+
+def end_despite_hung_threads(exit_code: int) -> None:
+    """End the process at once when a probe's thread hangs; returns when none does.
+
+    The interpreter waits for every thread of an executor, a hung one for ever.
+    """
+    own = [one for one in threading.enumerate() if one.name.startswith(f"{_THREADS}_")]
+    for thread in own:
+        thread.join(LEAVE_SECONDS)
+    if any(thread.is_alive() for thread in own):
+        os._exit(exit_code)
 
 
 class DialPool:
@@ -47,7 +62,7 @@ class DialPool:
         self._clock = clock
         self._lock = threading.Lock()
         self._jobs: set[Job] = set()
-        self._executor = ThreadPoolExecutor(max_workers + self._spares, "probe")
+        self._executor = ThreadPoolExecutor(max_workers + self._spares, _THREADS)
         self.abandoned = 0
         """Threads that hang now."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from agent_client.probes.kind import Finding
-from agent_client.probing.pool import DialPool
+from agent_client.probing.pool import DialPool, end_despite_hung_threads
 
 UP = Finding("up")
 
@@ -103,3 +103,13 @@ def test_run_cannot_be_given_up_when_it_has_ended(pool):
     job = pool.submit(lambda: UP, timeout_seconds=60, on_done=done)
     assert done.came.wait(5)
     assert not pool.give_up(job)
+
+
+def test_process_ends_although_a_thread_hangs(pool, hanging, monkeypatch):
+    ends: list[int] = []
+    monkeypatch.setattr("agent_client.probing.pool.LEAVE_SECONDS", 0.01)
+    monkeypatch.setattr("agent_client.probing.pool.os._exit", ends.append)
+    pool.submit(hanging, timeout_seconds=60, on_done=Findings())
+    assert hanging.started.wait(5)
+    end_despite_hung_threads(3)
+    assert ends == [3]
