@@ -309,10 +309,10 @@ class BlackboxModuleSerializer(serializers.Serializer[Any]):
     """One module of a blackbox_exporter file as kind and configuration of a probe."""
 
     name = serializers.CharField()
-    kind = serializers.CharField()
+    kind = serializers.CharField(help_text="empty when there is no counterpart")
     timeout = serializers.FloatField(allow_null=True)
     config = serializers.DictField()
-    warnings = serializers.ListField(child=serializers.CharField())
+    lost = serializers.ListField(child=serializers.CharField(), help_text="what was left out")
 
 
 class BlackboxSerializer(serializers.Serializer[Any]):

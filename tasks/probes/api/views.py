@@ -16,6 +16,7 @@ from dialer_platform.accounts.principal import principal_of
 from tasks.probes.api import parameters
 from tasks.probes.api.files import attachment
 from tasks.probes.api.serializers import (
+    BlackboxSerializer,
     NewProbeSerializer,
     ProbeRequestSerializer,
     ProbeSerializer,
@@ -28,6 +29,7 @@ from tasks.probes.api.serializers import (
 )
 from tasks.probes.exporting import PROBE_COLUMNS, RESULT_COLUMNS
 from tasks.probes.filters import ProbeFilter
+from tasks.probes.importing import read_modules
 from tasks.probes.models import Probe, ProbeRunRequest
 from tasks.probes.querysets import ProbeQuerySet
 from tasks.probes.results import MAX_RESULTS, results_of, shown, shown_all
@@ -67,6 +69,7 @@ class ProbeViewSet(
         "summary": "probe.view",
         "export": "probe.view",
         "push_token": "probe.change",
+        "blackbox": "probe.create",
         "create": "probe.create",
         "update": "probe.change",
         "partial_update": "probe.change",
@@ -152,6 +155,20 @@ class ProbeViewSet(
         )
         form = request.query_params.get("download", "") or "json"
         return attachment(rows, PROBE_COLUMNS, form, "probes")
+
+    @extend_schema(
+        request={"application/yaml": OpenApiTypes.STR}, responses=BlackboxSerializer, filters=False
+    )
+    @action(
+        detail=False,
+        methods=["post"],
+        url_path="import/blackbox",
+        pagination_class=None,
+        filterset_class=None,
+    )
+    def blackbox(self, request: Request) -> Response:
+        """Read a blackbox_exporter module file: kind and config of each module; stores nothing."""
+        return Response(read_modules(request._request.body))
 
     @extend_schema(request=None, responses=PushTokenSerializer)
     @action(detail=True, methods=["post"])
