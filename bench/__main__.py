@@ -16,11 +16,22 @@ from pathlib import Path
 
 import psutil
 
-from bench import idle, logs, machine, results, starting, throughput
+from bench import idle, logs, machine, probes, results, starting, throughput
 from bench.figures import Row, table
 from tests.e2e.stack import Stack, running_stack
 
-GROUPS = ("machine", "idle", "start", "polling", "hop", "throughput", "log", "echo", "results")
+GROUPS = (
+    "machine",
+    "idle",
+    "start",
+    "polling",
+    "hop",
+    "throughput",
+    "log",
+    "echo",
+    "results",
+    "probes",
+)
 
 
 def main() -> int:
@@ -76,6 +87,7 @@ def _measure(
         "log": lambda: logs.large_log(stack, agent, megabytes=100 // part),
         "echo": lambda: [logs.echo_to_browser(stack, n=100 // part)],
         "results": lambda: results.results_into_the_store(stack, n=400_000 // part),
+        "probes": lambda: probes.dial_tests(stack.directory / "probes", seconds=120 / part),
         "polling": lambda: _polling(stack, n=20 // part),
     }
     for name, measure in groups.items():
