@@ -60,7 +60,7 @@ def _add(
 
 
 def _add_agent_commands(commands: Commands[argparse.ArgumentParser]) -> None:
-    """Declare `main` and `check-config`, which share the agent's settings."""
+    """Declare the commands that share the agent's settings."""
     settings = argparse.ArgumentParser(add_help=False)
     settings.add_argument("--server", metavar="URL", help="address of the server")
     settings.add_argument("--enroll", metavar="TOKEN", help="enrolment token, first start only")
@@ -72,10 +72,13 @@ def _add_agent_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     for name, help, module in (
         ("main", "run the agent of this host", "main"),
         ("check-config", "print every setting with its origin, and what is wrong", "check_config"),
+        ("status", "say how the agent of this host is", "status"),
+        ("doctor", "look for what keeps the agent of this host from working", "doctor"),
     ):
         parser = commands.add_parser(name, help=help, parents=[settings])
         parser.set_defaults(module=module)
-    parser.add_argument("--json", action="store_true", help="print JSON")
+        if name != "main":
+            parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_submit(commands: Commands[argparse.ArgumentParser]) -> None:

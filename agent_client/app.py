@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +22,9 @@ from agent_client import __version__
 from agent_client.booking import Ledger
 from agent_client.config import AgentConfig
 from agent_client.dispatch import Dispatcher
+from agent_client.health.endpoint import HealthEndpoint
+from agent_client.health.lag import LagMeter
+from agent_client.health.report import health_of
 from agent_client.heartbeat import Heart
 from agent_client.log_shipping import LogShipper
 from agent_client.policy import Policy
@@ -86,6 +90,7 @@ class App:
             slots=self.policy.slots(config.task.max_concurrent_tasks),
             path=login_environment.get("PATH"),
         )
+        self.started_at = time.monotonic()
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._started: list[Part] = []
         self.session = Session(prefix=secrets.token_hex(4))
@@ -119,6 +124,10 @@ class App:
             make_backoff=make_backoff,
         )
         self.heart = self._make_heart()
+        self.lag = LagMeter()
+        self.health = HealthEndpoint(
+            config.state_dir, port=config.health.port, ask=lambda: health_of(self)
+        )
         self.dispatcher = self._make_dispatcher()
 
     # --- life --------------------------------------------------------------------
@@ -126,6 +135,8 @@ class App:
     def parts(self) -> tuple[Part, ...]:
         """Return all parts in the order of their start."""
         return (
+            self._job("lag", self.lag.run),
+            Part("health", self.health.start, self.health.stop),
             Part("supervisor", self.supervisor.start, self.supervisor.close),
             Part("runs", self.runs.adopt, self.runs.close),
             Part("sampler", self.sampler.start, self.sampler.stop),

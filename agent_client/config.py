@@ -183,6 +183,15 @@ class ThreadPoolConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthConfig:
+    """Where this host asks the agent how it is; the socket file is always there."""
+
+    port: int = setting(
+        0, "integer", "loopback port for health and metrics, 0 = none", minimum=0, maximum=65_535
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class AgentConfig:
     """Everything the agent is told; `origins` says where each value came from."""
 
@@ -198,6 +207,7 @@ class AgentConfig:
     resource_limit: ResourceLimitConfig = field(default_factory=ResourceLimitConfig)
     resource_adaptive: ResourceAdaptiveConfig = field(default_factory=ResourceAdaptiveConfig)
     thread_pool: ThreadPoolConfig = field(default_factory=ThreadPoolConfig)
+    health: HealthConfig = field(default_factory=HealthConfig)
     origins: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     config_file: Path | None = None
@@ -219,6 +229,7 @@ SECTIONS: Mapping[str, type] = MappingProxyType(
         "resource_limit": ResourceLimitConfig,
         "resource_adaptive": ResourceAdaptiveConfig,
         "thread_pool": ThreadPoolConfig,
+        "health": HealthConfig,
     }
 )
 SETTINGS: Mapping[str, Setting] = MappingProxyType(

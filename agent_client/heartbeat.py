@@ -133,6 +133,11 @@ class Heart:
         self._unconfirmed.clear()
         self._told_digest = None
 
+    @property
+    def heard_at(self) -> float:
+        """Return when the server last answered a beat, on the clock's scale."""
+        return self._heard_at
+
     def set_interval(self, seconds: float | None) -> None:
         """Take the server's pace; None keeps the present one."""
         if seconds:

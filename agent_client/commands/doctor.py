@@ -1,0 +1,164 @@
+"""`doctor`: look for what keeps the agent of this host from working, with the remedy for each.
+
+Changes nothing and needs no running agent. Ends with 0 when nothing is wrong, else 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import requests
+
+from agent_client.app import INTERPRETERS
+from agent_client.commands.main import overrides
+from agent_client.commands.status import NoAnswer, ask
+from agent_client.config import AgentConfig, http_url, load_config
+from agent_client.errors import AgentError, ConfigError, ExitCode
+from agent_client.health.report import Health
+from agent_client.policy import POLICY_FILE, load_policy
+from agent_client.state import StateDirectory
+from agent_client.sub_agent.group import make_group
+
+SERVER_SECONDS = 5.0
+MIN_FREE_BYTES = 64 * 1024 * 1024
+OTHERS = 0o077
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at; remedy is "" when it is well."""
+
+    subject: str
+    detail: str
+    remedy: str = ""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print every finding and return whether something is wrong."""
+    try:
+        config = load_config(overrides(options), os.environ, Path.cwd(), upgrade=False)
+    except ConfigError as error:
+        print(f"agent_client: {error}", file=sys.stderr)
+        return error.exit_code
+    findings = [found for look in CHECKS for found in look(config)]
+    if options.json:
+        print(json.dumps([one._asdict() for one in findings], indent=2, ensure_ascii=False))
+    else:
+        for one in findings:
+            print(f"{'bad ' if one.remedy else 'ok  '} {one.subject}: {one.detail}")
+            if one.remedy:
+                print(f"      {one.remedy}")
+    return ExitCode.INTERNAL if any(one.remedy for one in findings) else ExitCode.OK
+
+
+def look_at_configuration(config: AgentConfig) -> Iterator[Finding]:
+    """Say which file counts, and what it warns of."""
+    yield Finding("configuration", str(config.config_file or "no file, defaults"))
+    for note in config.warnings:
+        yield Finding("configuration", note, "Correct the file, then run check-config.")
+
+
+def look_at_policy(config: AgentConfig) -> Iterator[Finding]:
+    """Say what the host allows, or why its policy is not trusted."""
+    path = config.policy_file or config.state_dir / POLICY_FILE
+    try:
+        policy = load_policy(path)
+    except ConfigError as error:
+        yield Finding("policy", f"{path}: {error.problem}", error.remedy)
+    else:
+        yield Finding("policy", f"allows {', '.join(policy.work) or 'nothing'}")
+
+
+def look_at_state(config: AgentConfig) -> Iterator[Finding]:
+    """Say whether the state directory is there, closed, writable and has room."""
+    directory = config.state_dir
+    if not directory.is_dir():
+        yield Finding("state", f"{directory} is not there yet", "Start the agent once.")
+        return
+    if directory.stat().st_mode & OTHERS:
+        yield Finding("state", f"{directory} is open to others", f"Run: chmod 700 {directory}")
+    try:
+        with tempfile.TemporaryFile(dir=directory) as file:
+            file.write(b"x")
+    except OSError as error:
+        remedy = "Check its owner, its permissions and its file system."
+        yield Finding("state", f"{directory}: {error.strerror}", remedy)
+        return
+    free = shutil.disk_usage(directory).free
+    detail = f"{directory}, {free // 2**20} MiB free"
+    remedy = "Free space: tasks are refused when it is full." if free < MIN_FREE_BYTES else ""
+    yield Finding("state", detail, remedy)
+
+
+def look_at_identity(config: AgentConfig) -> Iterator[Finding]:
+    """Say whether the host is enrolled."""
+    try:
+        identity = StateDirectory(config.state_dir).load_identity()
+    except AgentError as error:
+        yield Finding("identity", error.detail, error.remedy)
+        return
+    if identity is not None:
+        yield Finding("identity", f"enrolled as {identity.agent_id}")
+    elif config.identification.agent_token:
+        yield Finding("identity", "a credential is configured")
+    else:
+        remedy = "Run `manage.py enroll` on the server and start with --server URL --enroll TOKEN."
+        yield Finding("identity", "not enrolled", remedy)
+
+
+def look_at_server(config: AgentConfig) -> Iterator[Finding]:
+    """Say whether the server answers."""
+    for address in config.connection.servers:
+        url = f"{http_url(address)}/healthz"
+        try:
+            answer = requests.get(url, timeout=SERVER_SECONDS, allow_redirects=False)
+        except requests.RequestException as error:
+            reason = str(error.__cause__ or error).partition(":")[0][:120]
+            remedy = "Check its address, that it runs, and what stands between (proxy, firewall)."
+            yield Finding("server", f"{address} does not answer ({reason})", remedy)
+            continue
+        is_well = answer.status_code == 200
+        remedy = "" if is_well else "Check that this is a Dialer server and no proxy in its place."
+        yield Finding("server", f"{address} answers {answer.status_code}", remedy)
+
+
+def look_at_agent(config: AgentConfig) -> Iterator[Finding]:
+    """Say whether the agent runs, and what it complains of."""
+    try:
+        health = msgspec.json.decode(ask(config.state_dir, "/status"), type=Health)
+    except (NoAnswer, msgspec.MsgspecError) as error:
+        yield Finding("agent", str(error), "Start it: python -m agent_client main")
+        return
+    yield Finding("agent", f"version {health.version}, up {health.uptime_seconds:.0f} s")
+    for problem in health.problems:
+        yield Finding("agent", problem, "See the lines above, and the agent's log.")
+
+
+def look_at_host(config: AgentConfig) -> Iterator[Finding]:
+    """Say what the host offers to scripts."""
+    found = [kind for kind, programs in INTERPRETERS.items() if any(map(shutil.which, programs))]
+    remedy = "" if found else "Install bash or python3."
+    yield Finding("interpreters", ", ".join(found) or "none", remedy)
+    group = make_group(str(config.state_dir / "doctor"))
+    group.remove()
+    text = "each task gets its own" if group.directories else "none: processes are found by /proc"
+    yield Finding("control groups", text)
+
+
+CHECKS: tuple[Callable[[AgentConfig], Iterator[Finding]], ...] = (
+    look_at_configuration,
+    look_at_policy,
+    look_at_state,
+    look_at_identity,
+    look_at_server,
+    look_at_agent,
+    look_at_host,
+)

@@ -1,0 +1,1 @@
+"""How the agent says how it is."""
