@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.db.models import QuerySet
 from rest_framework import serializers
 
+from dialer_platform.accounts.principal import principal_of
 from tasks.alerts.choices import ChannelKind, Event
 from tasks.alerts.models import Alert, Channel, Delivery, Rule
 
@@ -25,6 +29,18 @@ class ChannelSerializer(serializers.ModelSerializer[Channel]):
         read_only_fields = ("hint", "created_at")
 
 
+class OwnChannelsField(serializers.PrimaryKeyRelatedField[Channel]):
+    """Channels of the caller's tenant: a foreign one looks like a missing one, also in a form."""
+
+    def get_queryset(self) -> QuerySet[Channel]:
+        """Return what may be chosen; nothing where nobody asks, as for the schema."""
+        request: Any = self.context.get("request")
+        principal = getattr(request, "principal", None)
+        if principal is None:
+            return Channel.objects.none()
+        return Channel.objects.visible_to(principal_of(request))
+
+
 class RuleSerializer(serializers.ModelSerializer[Rule]):
     """A rule. Durations in seconds; channels by id."""
 
@@ -33,9 +49,7 @@ class RuleSerializer(serializers.ModelSerializer[Rule]):
         child=serializers.ChoiceField(choices=Event.choices), required=False
     )
     labels = serializers.DictField(child=serializers.CharField(), required=False)
-    channels = serializers.PrimaryKeyRelatedField(
-        many=True, queryset=Channel.objects.all(), required=False
-    )
+    channels = OwnChannelsField(many=True, queryset=Channel.objects.none(), required=False)
 
     class Meta:
         model = Rule

@@ -19,6 +19,7 @@ from tasks.alerts.api.serializers import (
     DeliverySerializer,
     RuleSerializer,
 )
+from tasks.alerts.filters import AlertFilter, DeliveryFilter
 from tasks.alerts.models import Alert, Channel, Delivery, Rule
 from tasks.alerts.services import channels, outbox, rules
 
@@ -109,7 +110,7 @@ class AlertViewSet(ReadOnlyModelViewSet[Alert]):
     queryset = Alert.objects.none()
     serializer_class = AlertSerializer
     lookup_value_regex = "[0-9]{1,18}"
-    filterset_fields = ("rule", "event", "key")
+    filterset_class = AlertFilter
     actions = READ
 
     def get_queryset(self) -> QuerySet[Alert]:
@@ -127,7 +128,7 @@ class DeliveryViewSet(ReadOnlyModelViewSet[Delivery]):
     queryset = Delivery.objects.none()
     serializer_class = DeliverySerializer
     lookup_value_regex = "[0-9]{1,18}"
-    filterset_fields = ("state", "channel", "rule")
+    filterset_class = DeliveryFilter
     actions = {**READ, "retry": "alert.manage"}
 
     def get_queryset(self) -> QuerySet[Delivery]:

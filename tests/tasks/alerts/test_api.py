@@ -145,3 +145,33 @@ def test_open_alerts_are_told_apart(admin, rule, wrong, problem) -> None:
     evaluate()
     assert admin.get("/api/v1/alerts/?open=1").json()["count"] == 0
     assert admin.get("/api/v1/alerts/").json()["count"] == 1
+
+
+@pytest.mark.parametrize("place", ["", "rules/", "deliveries/"])
+def test_names_of_another_tenant_are_on_no_page_of_the_api(
+    api_client, stranger, rule, channel, place
+) -> None:
+    Rule.objects.update(name="their secret")
+    Channel.objects.update(name="their secret")
+    answer = api_client(stranger).get(f"/api/v1/alerts/{place}", HTTP_ACCEPT="text/html")
+    assert answer.status_code == 200
+    assert "their secret" not in answer.content.decode()
+
+
+@pytest.mark.parametrize("query", ["?rule={r}", "deliveries/?rule={r}", "deliveries/?channel={c}"])
+def test_filter_does_not_tell_a_foreign_row_from_a_missing_one(
+    api_client, stranger, rule, channel, query
+) -> None:
+    client = api_client(stranger)
+    foreign = client.get("/api/v1/alerts/" + query.format(r=rule.pk, c=channel.pk))
+    missing = client.get("/api/v1/alerts/" + query.format(r=99_999, c=99_999))
+    assert (foreign.status_code, foreign.json()) == (missing.status_code, missing.json())
+
+
+def test_rule_names_a_foreign_channel_like_a_missing_one(api_client, stranger, channel) -> None:
+    client = api_client(stranger)
+    told = [
+        client.post(RULES, {"name": "r", "channels": [number]}, format="json").json()["detail"]
+        for number in (channel.pk, 99_999)
+    ]
+    assert told[0].replace(str(channel.pk), "") == told[1].replace("99999", "")
