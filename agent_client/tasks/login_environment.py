@@ -7,13 +7,16 @@ simpler question and at last to the bare minimum.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import pwd
+import signal
 import subprocess
 from collections.abc import Mapping
 
 TIMEOUT_SECONDS = 10.0
+HANGUP_SECONDS = 1.0
 _MARK = b"\0dialer-login-environment\0"
 _COMMAND = r"printf '\0dialer-login-environment\0'; exec env -0"
 _WITHHELD_PREFIXES = ("AGENT_", "DIALER_", "DJANGO_")
@@ -96,7 +99,20 @@ def _ask(
         try:
             output, _ = process.communicate(timeout=timeout_seconds)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            process.communicate()
+            _hang_up(process)
             return None
     return parse(output) if process.returncode == 0 else None
+
+
+def _hang_up(process: subprocess.Popen[bytes]) -> None:
+    """End a shell with all it started, as a terminal does that is closed.
+
+    HUP first: start-up files hold locks (pyenv's of its shims) that a KILL would leave behind
+    for every later login of the user.
+    """
+    for number in (signal.SIGHUP, signal.SIGKILL):
+        # Not reaped yet, or the first round would have ended it: the group is still ours.
+        os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=HANGUP_SECONDS)
+            return

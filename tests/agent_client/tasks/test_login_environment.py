@@ -53,6 +53,20 @@ def test_minimum_is_used_when_the_shell_hangs(shell):
     assert time.monotonic() - began < 5
 
 
+def test_shell_that_hangs_may_release_its_locks(shell, tmp_path):
+    """An interactive shell ignores TERM, and KILL would leave the lock for ever."""
+    shell("#!/bin/bash\ntouch lock\ntrap 'rm lock' EXIT\ntrap '' TERM\nsleep 60\n")
+    login_environment.read_login_environment(logger=LOGGER, timeout_seconds=0.5)
+    assert not (tmp_path / "lock").exists()
+
+
+def test_shell_that_ignores_the_hangup_is_killed(shell):
+    shell("#!/bin/sh\ntrap '' HUP\nwhile :; do sleep 1; done\n")
+    began = time.monotonic()
+    assert "HOME" in login_environment.read_login_environment(logger=LOGGER, timeout_seconds=0.2)
+    assert time.monotonic() - began < 8
+
+
 def test_credentials_of_the_agent_never_pass(monkeypatch):
     monkeypatch.setenv("AGENT_TOKEN", "dpa_x")
     monkeypatch.setenv("DIALER_TOKEN", "dpu_x")
