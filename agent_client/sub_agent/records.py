@@ -26,6 +26,8 @@ UNKILLABLE = "unkillable"
 WORK = "work"
 ABANDONED = b'{"abandoned": true}'
 
+_RESERVED_BYTES = 4096
+"""More than an end record takes."""
 _MAX_PSEUDO_FILE_BYTES = 16 * 1024
 _MAX_RECORD_BYTES = 16 * 1024 * 1024
 """A spec holds a script of up to 1 MiB, which JSON may escape to six times its size."""
@@ -36,11 +38,13 @@ class FileSystem:
 
     def write(self, path: str, data: bytes, *, mode: int = 0o600, sync: bool = True) -> None:
         """Create or replace a file's content, synced to the disk unless told otherwise."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, mode)
         try:
             view = memoryview(data)
             while view:
                 view = view[os.write(descriptor, view) :]
+            # Cut at the end and not at the start: what was reserved stays ours on a full disk.
+            os.ftruncate(descriptor, len(data))
             if sync:
                 os.fsync(descriptor)
         finally:
@@ -72,6 +76,19 @@ def write_record(
     file_system.rename(f"{path}.tmp", path)
     if durable:
         file_system.sync_directory(directory)
+
+
+def reserve(directory: str, name: str) -> None:
+    """Take the room of a later record now, so that a full disk cannot prevent it.
+
+    Raises OSError when there is none. Nothing to read exists before the record is written.
+    """
+    path = os.path.join(directory, f"{name}.tmp")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, _RESERVED_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def read_bytes(directory: str, name: str) -> bytes | None:

@@ -65,6 +65,7 @@ class SubAgent:
             limit_bytes=self._spec.get("log_limit_bytes"),
         )
         try:
+            records.reserve(self._directory, records.EXIT)
             plan = self._plan(order)
             self._open_channels()
             self._start(plan)

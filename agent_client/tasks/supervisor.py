@@ -209,7 +209,13 @@ class Supervisor:
     def _resolve(self, task: LocalTask, finding: Finding) -> None:
         """Bring a task that was started, by us or a former agent, to where it really is."""
         if finding is Finding.UNCLAIMED:
-            task.directory.abandon()
+            try:
+                task.directory.abandon()
+            except OSError as error:
+                # Without a claim of ours a late sub-agent could still begin: ask again.
+                self._logger.warning("task %s cannot be claimed: %s", task.directory.name, error)
+                self._settle_later(task)
+                return
             finding = adoption.judge(task.directory)
         if finding is Finding.HELD:
             claim = task.directory.claim() or Claim()
@@ -308,9 +314,10 @@ class Supervisor:
 
     def _refuse(self, task: LocalTask, detail: str) -> None:
         """End a task for which no sub-agent could be started."""
-        task.directory.abandon()
         record = ExitRecord(reason="start_failed", finished_at=time.time(), detail=detail)
+        # The disk may be the very reason; nobody is there who could claim the task.
         with contextlib.suppress(OSError):
+            task.directory.abandon()
             task.directory.store_exit(record)
         self._finish(task, record)
 

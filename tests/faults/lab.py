@@ -79,14 +79,20 @@ class Lab:
 
     def unfinished(self) -> int:
         """Return how many tasks have not ended; a server that is away counts as one."""
+        return self._count("running", "waiting", "blocked")
+
+    def running(self) -> int:
+        """Return how many tasks run; a server that is away counts as one."""
+        return self._count("running")
+
+    def _count(self, *statuses: str) -> int:
         try:
-            counts = [
+            return sum(
                 self.stack.get(f"/api/v1/tasks/?status={status}&page_size=1").json()["count"]
-                for status in ("running", "waiting", "blocked")
-            ]
+                for status in statuses
+            )
         except (requests.RequestException, KeyError, ValueError):
             return 1
-        return sum(counts)
 
     def wait_started(self, ids: Sequence[int]) -> None:
         """Wait until the scripts have entered themselves."""

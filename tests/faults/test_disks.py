@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.stack import Stack
+from tests.e2e.stack import Stack, wait_for
 from tests.faults.disks import SERVERS_SIZE_MB, Disk, own_disk
 from tests.faults.lab import SLOTS, Lab, repeat, running_lab
 from tests.faults.trials import trials
@@ -66,6 +66,13 @@ def fill(lab: Lab, disk: Disk) -> None:
     disk.free()
 
 
+def stay_full(lab: Lab, disk: Disk) -> None:
+    """No space until all that runs has ended: its exit codes do not wait for space."""
+    disk.fill()
+    wait_for(lambda: not lab.running(), seconds=30)
+    disk.free()
+
+
 def use_all_inodes(lab: Lab, disk: Disk) -> None:
     """No new files for a while."""
     disk.use_all_inodes()
@@ -102,7 +109,7 @@ def test_servers_disk_loses_power(tmp_path: Path) -> None:
         assert repeat(lab, count, lambda: cut_servers_power(lab, disk)) == []
 
 
-@pytest.mark.parametrize("fault", [fill, use_all_inodes, turn_read_only])
+@pytest.mark.parametrize("fault", [fill, stay_full, use_all_inodes, turn_read_only])
 def test_agents_disk_takes_nothing(tmp_path: Path, fault: Callable[[Lab, Disk], None]) -> None:
     count = trials(FULL, short=1, long=20)
     with (

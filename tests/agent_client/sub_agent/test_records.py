@@ -70,3 +70,19 @@ def test_claim_is_refused_when_there_is_one(tmp_path):
 
 def test_no_claim_is_not_held(tmp_path):
     assert not records.claim_is_held(str(tmp_path))
+
+
+def test_record_takes_the_room_that_was_reserved_for_it(tmp_path):
+    records.reserve(str(tmp_path), "exit.json")
+    assert records.read_bytes(str(tmp_path), "exit.json") is None
+    reserved = (tmp_path / "exit.json.tmp").stat()
+    records.write_record(FileSystem(), str(tmp_path), "exit.json", b"{}")
+    written = (tmp_path / "exit.json").stat()
+    assert reserved.st_blocks * 512 >= 4096
+    assert (written.st_ino, written.st_size) == (reserved.st_ino, 2)
+
+
+def test_shorter_record_leaves_nothing_of_a_longer_one(tmp_path):
+    (tmp_path / "x.tmp").write_bytes(b"left by a crash")
+    records.write_record(FileSystem(), str(tmp_path), "x", b"new")
+    assert records.read_bytes(str(tmp_path), "x") == b"new"

@@ -78,6 +78,32 @@ async def test_nothing_is_held_when_the_disk_refuses_the_spec(make_host, tmp_pat
     assert list((tmp_path / "state/tasks").iterdir()) == []
 
 
+def no_space(*_):
+    raise OSError(28, "No space left on device")
+
+
+async def test_task_ends_when_the_disk_refuses_even_its_claim(host, monkeypatch):
+    task = host.supervisor.accept(spec())
+    monkeypatch.setattr(TaskDirectory, "store_order", lambda *_, **__: no_space())
+    monkeypatch.setattr(TaskDirectory, "abandon", no_space)
+    await host.supervisor.launch(task.key, cpu_ids=(), gpu_ids=())
+    assert (task.state, task.exit.reason) == ("finished", "start_failed")
+
+
+async def test_unclear_start_is_settled_when_the_disk_takes_a_claim_again(host, monkeypatch):
+    """Until then nobody may say that the task has not begun."""
+    task = host.supervisor.accept(spec())
+    task.directory.store_order(environment={}, cpu_ids=(), gpu_ids=())
+    monkeypatch.setattr(supervisor, "SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr(TaskDirectory, "abandon", no_space)
+    task.state = "claimed"
+    host.supervisor._settle_later(task)
+    await asyncio.sleep(0.1)
+    assert task.state == "claimed"
+    monkeypatch.undo()
+    await host.until(lambda: task.state == "finished")
+
+
 @pytest.mark.parametrize("installation", ["", "../up", "a/b", ".", ".hidden", "x" * 65])
 async def test_unsafe_installation_is_refused(host, installation):
     with pytest.raises(ValueError, match="installation"):
