@@ -100,7 +100,8 @@ def run(directory: Path, probes: tuple[ProbeTask, ...], seconds: float) -> Use:
             before, since = cpu_seconds(tree), time.time()
             time.sleep(seconds)
             used, until = cpu_seconds(tree) - before, time.time()
-            resident = sum(process.memory_full_info().pss for process in tree) / MIB
+            alive = [process for process in tree if process.is_running()]
+            resident = sum(process.memory_full_info().pss for process in alive) / MIB
         finally:
             agent.terminate()
             agent.wait(60)
