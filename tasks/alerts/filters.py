@@ -10,11 +10,14 @@ import django_filters
 
 from tasks.alerts.models import Alert, Delivery
 
+LARGEST_ID = 2**63 - 1
+"""A larger number overflows the database's integers instead of finding nothing."""
+
 
 class AlertFilter(django_filters.FilterSet):  # type: ignore[misc]  # it has no types
     """`rule`, `event`, `key`."""
 
-    rule = django_filters.NumberFilter(field_name="rule_id")
+    rule = django_filters.NumberFilter(field_name="rule_id", max_value=LARGEST_ID)
 
     class Meta:
         model = Alert
@@ -24,8 +27,8 @@ class AlertFilter(django_filters.FilterSet):  # type: ignore[misc]  # it has no 
 class DeliveryFilter(django_filters.FilterSet):  # type: ignore[misc]  # it has no types
     """`state`, `channel`, `rule`."""
 
-    channel = django_filters.NumberFilter(field_name="channel_id")
-    rule = django_filters.NumberFilter(field_name="rule_id")
+    channel = django_filters.NumberFilter(field_name="channel_id", max_value=LARGEST_ID)
+    rule = django_filters.NumberFilter(field_name="rule_id", max_value=LARGEST_ID)
 
     class Meta:
         model = Delivery

@@ -175,3 +175,10 @@ def test_rule_names_a_foreign_channel_like_a_missing_one(api_client, stranger, c
         for number in (channel.pk, 99_999)
     ]
     assert told[0].replace(str(channel.pk), "") == told[1].replace("99999", "")
+
+
+@pytest.mark.parametrize("number", ["1e30", "9223372036854775808", "NaN", "x"])
+@pytest.mark.parametrize("query", ["?rule=", "deliveries/?rule=", "deliveries/?channel="])
+def test_number_that_is_no_id_is_refused(admin, query, number) -> None:
+    answer = admin.get(f"/api/v1/alerts/{query}{number}")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
