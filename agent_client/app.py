@@ -95,12 +95,7 @@ class App:
         self._started: list[Part] = []
         self.session = Session(prefix=secrets.token_hex(4))
         self.link = self._make_link()
-        self.logs = LogShipper(
-            send_chunk=self.link.send_chunk,
-            next_id=self.session.next_id,
-            on_shipped=lambda key, log_bytes: self.runs.shipped(key, log_bytes),
-            on_stored=lambda key: self.runs.log_stored(key),
-        )
+        self.logs = self._make_logs()
         self.ledger = Ledger(
             cpu_ids=usable_cores(self._capacity.cpu_cores),
             slots=self._capacity.slots,
@@ -117,12 +112,7 @@ class App:
         self.runs = self._make_runs()
         self.sampler = Sampler(resources, cpu_cores_booked=lambda: self.ledger.cpu_cores_booked)
         self.throttle = self._make_throttle()
-        self.dialing = Dialing(
-            config,
-            agent_id=identity.agent_id,
-            endpoint=self._endpoint,
-            make_backoff=make_backoff,
-        )
+        self.dialing = self._make_dialing()
         self.heart = self._make_heart()
         self.lag = LagMeter()
         self.health = HealthEndpoint(
@@ -225,6 +215,25 @@ class App:
             session=self.session,
             on_message=lambda message: self.dispatcher.on_message(message),
             on_lost=lambda: self.dispatcher.on_lost(),
+        )
+
+    def _make_logs(self) -> LogShipper:
+        """Return what brings the output of tasks to the server."""
+        return LogShipper(
+            send_chunk=self.link.send_chunk,
+            next_id=self.session.next_id,
+            on_shipped=lambda key, log_bytes: self.runs.shipped(key, log_bytes),
+            on_stored=lambda key: self.runs.log_stored(key),
+        )
+
+    def _make_dialing(self) -> Dialing:
+        """Return the dial tests, held to the host's policy."""
+        return Dialing(
+            self.config,
+            agent_id=self.identity.agent_id,
+            endpoint=self._endpoint,
+            make_backoff=make_backoff,
+            policy=self.policy,
         )
 
     def _make_runs(self) -> Runs:

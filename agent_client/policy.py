@@ -21,6 +21,7 @@ import msgspec
 
 from agent_client.config_file import read_file
 from agent_client.errors import ConfigError, Rejected
+from agent_client.probes.targets import DENIED_NETWORKS, TargetPolicy
 from agent_client.state import write_durably
 
 POLICY_FILE = "policy.yaml"
@@ -64,7 +65,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class ProbeTargets(_Section, frozen=True):
     """Networks in CIDR notation; allow wins over deny."""
 
-    deny: tuple[str, ...] = ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128")
+    deny: tuple[str, ...] = DENIED_NETWORKS
     allow: tuple[str, ...] = ()
 
 
@@ -154,9 +155,12 @@ def _parse(path: Path, data: Mapping[str, Any]) -> Policy:
         remedy = f"Did you mean {near[0]}?" if near else "Remove it."
         raise _unusable(path, f"{unknown[0]} is not a key of the policy", remedy)
     try:
-        return msgspec.convert(data, Policy)
-    except msgspec.ValidationError as error:
+        policy = msgspec.convert(data, Policy)
+        # A network that is none must not turn out at the first probe.
+        TargetPolicy(policy.probe_targets.deny, policy.probe_targets.allow)
+    except (msgspec.ValidationError, ValueError) as error:
         raise _unusable(path, str(error), "Correct the named value.") from error
+    return policy
 
 
 def _unusable(path: Path, problem: str, remedy: str) -> ConfigError:

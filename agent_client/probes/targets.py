@@ -18,6 +18,7 @@ from agent_client.probes.kind import Address, TargetDenied
 DENIED_NETWORKS = ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128")
 DENIED_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-data"})
 Network = IPv4Network | IPv6Network
+_LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
 
 
 class TargetPolicy:
@@ -32,7 +33,9 @@ class TargetPolicy:
 
     def check_name(self, host: str) -> None:
         """Raise TargetDenied for a name of a metadata service, before any look-up."""
-        if host.rstrip(".").lower() in DENIED_NAMES and not self._allow:
+        named = host.rstrip(".").lower() in DENIED_NAMES
+        # Only who allows the services' own addresses means these names as well.
+        if named and not any(one.overlaps(_LINK_LOCAL) for one in self._allow if one.version == 4):
             raise TargetDenied(f"{host} is a metadata service; the agent's policy denies it")
 
     def permitted(self, host: str, addresses: list[Address]) -> list[Address]:

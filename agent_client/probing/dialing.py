@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -17,9 +18,11 @@ import msgspec
 from agent_client.config import AgentConfig
 from agent_client.outbox.filesystem import LocalFileSystem
 from agent_client.outbox.outbox import Bounds, Outbox
+from agent_client.policy import Policy
 from agent_client.probes.registry import KINDS, prepare
 from agent_client.probes.resolver import Resolver
 from agent_client.probes.selector_loop import SelectorLoop
+from agent_client.probes.targets import TargetPolicy
 from agent_client.probing.clock import SteadyClock
 from agent_client.probing.load import SOCKET_RUNS, Limits
 from agent_client.probing.plan import Missed, first_after, phase_of
@@ -27,6 +30,7 @@ from agent_client.probing.pool import DialPool
 from agent_client.probing.results import ResultWriter, Watermarks, summarise
 from agent_client.probing.sync import ProbeFile, ProbeSync, StoredSet
 from agent_client.probing.uploader import Uploader
+from agent_client.protocol import probe_kinds
 from agent_client.protocol.messages import ProbePool, ThreadPool
 from agent_client.protocol.probes import ProbeSet, ProbeTask
 from agent_client.scheduler import Scheduler
@@ -35,6 +39,7 @@ from agent_client.transport.base import Endpoint
 
 logger = logging.getLogger(__name__)
 
+SCRIPT_KINDS = frozenset({"script"})
 STOP_SECONDS = 30.0
 FLUSH_SECONDS = 5.0
 
@@ -49,19 +54,21 @@ class Dialing:
         agent_id: str,
         endpoint: Callable[[str], Endpoint],
         make_backoff: Callable[[AgentConfig], Backoff],
+        policy: Policy | None = None,
     ) -> None:
         """Name the parts; nothing is opened before `start`."""
         self._config = config
         self._agent_id = agent_id
         self._endpoint = endpoint
         self._make_backoff = make_backoff
+        self._policy = policy or Policy()
         self._file = ProbeFile(config.state_dir / "probes.json")
         self._lock = threading.Lock()
         self._parts: _Parts | None = None
 
     def start(self) -> None:
         """Open the outbox, go on with the last known probes and ask for newer ones."""
-        parts = _Parts(self._config, self._agent_id, self._file)
+        parts = _Parts(self._config, self._agent_id, self._file, self._policy)
         parts.uploader = Uploader(
             parts.outbox, backoff=self._make_backoff(self._config), endpoint=self._endpoint
         )
@@ -119,7 +126,7 @@ class Dialing:
 class _Parts:
     """What lives from start to stop."""
 
-    def __init__(self, config: AgentConfig, agent_id: str, file: ProbeFile) -> None:
+    def __init__(self, config: AgentConfig, agent_id: str, file: ProbeFile, policy: Policy) -> None:
         """Open the outbox; raises OSError."""
         settings = config.thread_pool
         self._agent_id = agent_id
@@ -131,14 +138,15 @@ class _Parts:
         self.watermarks = Watermarks(self.outbox.recovered_snapshot, self.outbox.recovered_tail)
         self.outbox.recovered_tail = []
         self.writer = ResultWriter(self.outbox, self.watermarks, on_stored=self._stored)
-        self.resolver = Resolver()
+        targets = policy.probe_targets
+        self.resolver = Resolver(TargetPolicy(targets.deny, targets.allow))
         self.loop = SelectorLoop(self.resolver, max_in_flight=SOCKET_RUNS + 1)
         self.clock = SteadyClock()
         self.scheduler = Scheduler(
             agent_id,
             pool=DialPool(settings.max_workers),
             sockets=self.loop,
-            prepare=prepare,
+            prepare=partial(prepare, denied_kinds=denied_kinds(policy)),
             blocks=needs_thread,
             record=self.writer.put,
             clock=self.clock,
@@ -192,6 +200,13 @@ def _open_outbox(directory: Path, parts: _Parts) -> Outbox:
         snapshot=lambda: parts.watermarks.snapshot(),
         bounds=Bounds(),
     )
+
+
+def denied_kinds(policy: Policy) -> frozenset[str]:
+    """Return the kinds that the host's policy does not allow: a script probe is a script."""
+    if "probes" not in policy.work:
+        return frozenset(probe_kinds.names())
+    return frozenset() if "scripts" in policy.work else SCRIPT_KINDS
 
 
 def needs_thread(task: ProbeTask) -> bool:
