@@ -35,7 +35,7 @@ class ProbeProvider(Protocol):
     """Who knows the probes; registered once by the app that owns them."""
 
     def revision(self, agent_id: str) -> int:
-        """Return the number of the agent's set, from memory; 0 for none."""
+        """Return the number of the agent's set, from memory; 0 while it is not known."""
         ...
 
     async def probe_set(self, principal: AgentPrincipal) -> ProbeSet:
@@ -72,7 +72,7 @@ def register(provider: ProbeProvider) -> None:
 
 
 def revision(agent_id: str) -> int:
-    """Return the number of the agent's set of probes, 0 when it has none."""
+    """Return the number of the agent's set of probes, 0 while it is not known."""
     return _provider.revision(agent_id) if _provider else 0
 
 

@@ -48,14 +48,14 @@ def assign(
 
 
 def revision_of(probes: Mapping[int, int], requests: Iterable[str] = ()) -> int:
-    """Return a number for the content of a set: the same content, the same number; 0 if empty.
+    """Return a number for the content of a set: the same content, the same number, never 0.
+
+    0 says nothing: an empty set has a number too, or the last removal would go unnoticed.
 
     A digest and not a counter: it survives a restored backup, and an agent whose own
     probes did not change need not fetch anything when others' did.
     """
     words = [f"{probe_id}.{version}" for probe_id, version in sorted(probes.items())]
     words += sorted(requests)
-    if not words:
-        return 0
     digest = hashlib.blake2b(" ".join(words).encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> (64 - REVISION_BITS)) or 1

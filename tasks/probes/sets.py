@@ -37,7 +37,7 @@ MAX_LOOKED_AT = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """What one agent is to run: probe id -> version, and the number of the whole set."""
+    """What one agent is to run: probe id -> version; revision 0 says nothing is known."""
 
     tenant_id: str
     revision: int

@@ -211,7 +211,7 @@ async def test_probes_of_an_agent_are_empty_and_cached_by_etag(enrolled):
     agent, token = enrolled
     path = f"/api/v1/tasks/agent?agent_id={agent.id}"
     answer = await call("GET", path, token=token)
-    assert answer.json() == {"revision": 0, "tasks": [], "runs": []}
+    assert (answer.json()["tasks"], answer.json()["runs"]) == ([], [])
     again = await call("GET", path, token=token, headers={"if-none-match": answer.headers["etag"]})
     assert (again.status, again.body) == (304, b"")
 
