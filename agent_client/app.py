@@ -184,6 +184,21 @@ class App:
         except OSError as error:
             logger.error("probes do not run: %s", error)
 
+    def reconfigure(self, config: AgentConfig, policy: Policy) -> None:
+        """Use other settings where that touches no running task, and tell the server."""
+        self.config, self.policy = config, policy
+        slots = policy.slots(config.task.max_concurrent_tasks)
+        self._capacity = msgspec.structs.replace(self._capacity, slots=slots)
+        self.runs.limit(policy, max_execution_seconds=config.task.max_execution_seconds)
+        self.throttle.reconfigure(
+            config.resource_adaptive,
+            slots=slots,
+            bandwidth_mb=config.resource_limit.bandwidth_limit,
+        )
+        logging.getLogger(__package__).setLevel(config.logging.log_mode)
+        # Slots and labels are said at the beginning of a connection.
+        self.link.drop("the configuration was reloaded")
+
     # --- wiring --------------------------------------------------------------------
 
     def hello(self) -> Hello:

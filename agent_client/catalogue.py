@@ -79,6 +79,11 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
             "Agent 启动 version={version}, server={server}, state={state}",
             "agent starting version={version}, server={server}, state={state}",
         ),
+        "reloaded": Entry(
+            _I,
+            "配置已重新加载 立即生效: {live}; 下次启动生效: {later}",
+            "configuration reloaded, in effect: {live}; at the next start: {later}",
+        ),
         "agent_stopped": Entry(_I, "Agent 已停止", "agent stopped"),
         "setting_note": Entry(_W, "配置提示: {note}", "configuration: {note}"),
         "error": Entry(

@@ -11,11 +11,16 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent_client.catalogue import announce
 from agent_client.config import AgentConfig
-from agent_client.errors import ExitCode
+from agent_client.errors import ConfigError, ExitCode
+from agent_client.policy import POLICY_FILE, load_policy, write_default
 from agent_client.protocol.messages import Heartbeat, Resources, ServerMessage, TaskSpec
+from agent_client.reload import changes_between
 from agent_client.state import Identity, StateDirectory
 
 if TYPE_CHECKING:
@@ -28,12 +33,20 @@ LIVENESS_VARIABLES = ("AGENT_LIVENESS_FD", "AGENT_PARENT_PIPE")
 """Name a descriptor; when its other end closes, whoever started this agent is gone."""
 
 
+def policy_file_of(config: AgentConfig) -> Path:
+    """Return where the host's policy is."""
+    return config.policy_file or config.state_dir / POLICY_FILE
+
+
 class MainAgent:
     """One agent process, from its start to its end."""
 
-    def __init__(self, config: AgentConfig) -> None:
+    def __init__(
+        self, config: AgentConfig, *, reload: Callable[[], AgentConfig] | None = None
+    ) -> None:
         """Keep the configuration; nothing is touched before `run`."""
         self._config = config
+        self._reload = reload
         self._state = StateDirectory(config.state_dir)
         self._leaving: asyncio.Event | None = None
         self._app: App | None = None
@@ -54,6 +67,26 @@ class MainAgent:
         """Ask the agent to end; running tasks go on."""
         if self._leaving is not None:
             self._leaving.set()
+
+    def reload(self) -> None:
+        """Read the configuration and the policy anew; what is wrong changes nothing."""
+        if self._reload is None or self._app is None:
+            return
+        try:
+            config = self._reload()
+            policy = load_policy(policy_file_of(config))
+        except ConfigError as error:
+            announce(logger, "error", code=error.code, detail=error.detail, remedy=error.remedy)
+            return
+        changes = changes_between(self._config, config)
+        self._app.reconfigure(config, policy)
+        self._config = config
+        announce(
+            logger,
+            "reloaded",
+            live=", ".join(changes.live) or "-",
+            later=", ".join(changes.at_next_start) or "-",
+        )
 
     async def register(self, resources: ResourceUtil) -> Identity:
         """Return this host's identity, from disk or by registering it; raises Terminal."""
@@ -124,7 +157,6 @@ class MainAgent:
     async def _work(self) -> None:
         """Register, start, and wait for a part that fails."""
         from agent_client.app import App
-        from agent_client.policy import POLICY_FILE, load_policy, write_default
         from agent_client.resource_util import ResourceUtil
         from agent_client.tasks.login_environment import read_login_environment
 
@@ -132,7 +164,7 @@ class MainAgent:
             asyncio.to_thread(read_login_environment, logger=logger)
         )
         resources = ResourceUtil(state_dir=self._config.state_dir)
-        policy_file = self._config.policy_file or self._config.state_dir / POLICY_FILE
+        policy_file = policy_file_of(self._config)
         # Before anything is registered: a host that cannot trust its policy stays away.
         policy = load_policy(policy_file)
         identity = await self.register(resources)
@@ -151,8 +183,9 @@ class MainAgent:
     def _listen_for_leave(self) -> None:
         """Leave on the usual signals, and when whoever started this agent is gone."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.leave)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
         named = [os.environ[name] for name in LIVENESS_VARIABLES if os.environ.get(name)]
         if not named:
             return
@@ -177,6 +210,8 @@ class MainAgent:
         self.leave()
 
 
-def setup_main_agent(config: AgentConfig) -> MainAgent:
-    """Return the main agent of this host, ready to run."""
-    return MainAgent(config)
+def setup_main_agent(
+    config: AgentConfig, *, reload: Callable[[], AgentConfig] | None = None
+) -> MainAgent:
+    """Return the main agent of this host, ready to run; reload reads its settings anew."""
+    return MainAgent(config, reload=reload)

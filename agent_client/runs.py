@@ -78,6 +78,11 @@ class Runs:
             for key, task in self._supervisor.tasks().items()
         )
 
+    def limit(self, policy: Policy, *, max_execution_seconds: float | None) -> None:
+        """Hold offers from now on to these limits; what was accepted keeps its own."""
+        self._policy = policy
+        self._max_execution_seconds = max_execution_seconds
+
     @property
     def running(self) -> int:
         """Return how many scripts run or are about to."""

@@ -44,12 +44,23 @@ class Throttle:
         self._config = config
         self._slots = slots
         self._bandwidth_mb = bandwidth_mb
+        self._cpu_cores = cpu_cores
         self._controller = Controller(marks_of(config), cpu_cores=cpu_cores)
         self._path = state_dir / LIMITS_FILE
         self._sample = sample
         self._on_change = on_change
         self._clock = clock
         self.limits = self._limits()
+
+    def reconfigure(
+        self, config: ResourceAdaptiveConfig, *, slots: int, bandwidth_mb: float
+    ) -> None:
+        """Take other limits; the controller begins anew, without any lowering."""
+        self._config, self._slots, self._bandwidth_mb = config, slots, bandwidth_mb
+        self._controller = Controller(marks_of(config), cpu_cores=self._cpu_cores)
+        self.limits = self._limits()
+        self._write()
+        self._on_change(self.limits)
 
     async def run(self) -> None:
         """Write the limits down, then follow the load until canceled."""

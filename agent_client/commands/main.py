@@ -10,6 +10,7 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from agent_client import __version__
@@ -48,14 +49,16 @@ def run(options: argparse.Namespace) -> int:
         language=resolve_language(config.language, os.environ),
     )
     try:
-        code = _run_agent(config)
+        code = _run_agent(
+            config, reload=lambda: load_config(overrides(options), os.environ, Path.cwd())
+        )
     finally:
         log.close()
     end_despite_hung_threads(code)
     return code
 
 
-def _run_agent(config: AgentConfig) -> int:
+def _run_agent(config: AgentConfig, *, reload: Callable[[], AgentConfig]) -> int:
     """Run the main agent with the log in place; every end leaves a line in it."""
     catch_unhandled(logger)
     for note in config.warnings:
@@ -70,7 +73,7 @@ def _run_agent(config: AgentConfig) -> int:
     try:
         from agent_client.main_agent import setup_main_agent
 
-        return setup_main_agent(config).run()
+        return setup_main_agent(config, reload=reload).run()
     except AgentError as error:
         announce(logger, "error", code=error.code, detail=error.detail, remedy=error.remedy)
         return error.exit_code

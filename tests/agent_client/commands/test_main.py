@@ -17,7 +17,7 @@ def agent(monkeypatch, tmp_path):
     """Return a fake main agent: it runs `behave` and remembers its configuration."""
     fake = SimpleNamespace(config=None, behave=lambda: 0)
 
-    def setup_main_agent(config):
+    def setup_main_agent(config, *, reload):
         fake.config = config
         return SimpleNamespace(run=lambda: fake.behave())
 
