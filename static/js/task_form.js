@@ -62,6 +62,21 @@ function addDependency(id) {
   input.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
+/* --- what is wrong ------------------------------------------------------------------- */
+function drawErrors() {
+  for (const row of form().querySelectorAll("[data-field]")) {
+    const errors = row.querySelector(".field-errors");
+    const isWrong = Boolean(errors?.querySelector(".error"));
+    // A refusal counts as touching: the live check replaces its sentences right away, and live
+    // ones stay hidden in rows nobody has been in.
+    if (isWrong && !errors.classList.contains("is-live")) touch(row);
+    row.classList.toggle("has-error", isWrong && row.classList.contains("is-touched"));
+    const input = row.querySelector(".field");
+    if (row.classList.contains("has-error")) input?.setAttribute("aria-invalid", "true");
+    else input?.removeAttribute("aria-invalid");
+  }
+}
+
 /* --- wiring -------------------------------------------------------------------------- */
 function touch(target) {
   target.closest?.("[data-field]")?.classList.add("is-touched");
@@ -92,6 +107,9 @@ document.addEventListener("code-too-large", ({ detail }) => {
   toast(text("textLarge", { name: detail.file.name }), "failed");
 });
 document.addEventListener("htmx:afterSwap", () => {
-  if (form()) drawPriority();
+  if (!form()) return;
+  drawPriority();
+  drawErrors();
 });
 drawPriority();
+drawErrors();

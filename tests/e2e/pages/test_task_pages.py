@@ -120,6 +120,27 @@ def test_the_form_says_beside_the_field_what_is_wrong(console: Page) -> None:
     expect(console.locator("[data-field=script_content]")).to_contain_text("must not be empty")
 
 
+def test_what_is_wrong_stays_in_sight_after_the_live_check_of_a_refused_form(
+    console: Page,
+) -> None:
+    console.goto("/tasks/new/")
+    console.get_by_role("button", name="Run").click()
+    # The live check of the new form replaces what the refusal said beside each field.
+    expect(console.locator("#id_name_error.is-live .error")).to_be_visible()
+    console.locator("#id_name").fill("named now")
+    expect(console.locator("#id_name_error .error")).to_have_count(0)
+    expect(console.locator("#id_name")).not_to_have_attribute("aria-invalid", "true")
+
+
+def test_the_cancel_button_of_the_list_is_in_sight_at_1280(console: Page) -> None:
+    task = submit(console, "A name of a usual length", "sleep 60")
+    console.goto("/tasks/")
+    button = console.get_by_test_id(f"task-row-{task}").locator(".actions button")
+    box = button.bounding_box()
+    panel = console.locator(".table-wrap").bounding_box()
+    assert box and panel and box["x"] + box["width"] <= panel["x"] + panel["width"]
+
+
 def test_a_refused_form_keeps_the_script(console: Page) -> None:
     console.goto("/tasks/new/")
     write_script(console, "echo kept")
