@@ -17,7 +17,7 @@ test: setup-dev ## Run the whole test suite, the storage parts also on PostgreSQ
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 	$(BIN)/python -m tests.on_postgres -n $(WORKERS)
 
-faults: setup-dev ## Break everything many times and print what was violated (ONLY=words, FAULTS_SCALE=0.1)
+faults: setup-dev ## Break everything many times and print what was violated (ONLY=words, TRIALS=50, FAULTS_SCALE=0.1)
 	$(BIN)/python -m tests.faults $(ONLY)
 
 check: setup-dev ## Format, lint, types, migrations, templates, rules, style budgets

@@ -1,7 +1,8 @@
 """How often a fault is made: a few times in the suite, many times with `make faults`.
 
-`make faults` sets FAULTS=long; FAULTS_SCALE shortens or lengthens it. What was tried and
-what was found is noted in the file that FAULTS_REPORT names; the table is made from it.
+`make faults` sets FAULTS=long; FAULTS_SCALE shortens or lengthens it, TRIALS says how many
+trials each test makes. What was tried and what was found is noted in the file that
+FAULTS_REPORT names; the table is made from it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from tests.faults.checker import Violation
 
 IS_LONG = os.environ.get("FAULTS") == "long"
 SCALE = float(os.environ.get("FAULTS_SCALE", "1"))
+TRIALS = int(os.environ.get("TRIALS", "0"))
 
 
 def trials(row: str, *, short: int, long: int) -> int:
     """Return how many trials to make and note them for a row of the table."""
-    count = max(1, round(long * SCALE)) if IS_LONG else short
+    count = (TRIALS or max(1, round(long * SCALE))) if IS_LONG else short
     _note({"row": row, "trials": count})
     return count
 
