@@ -31,6 +31,14 @@ PUBLIC_DEBUG = Error(
     hint="Error pages of DEBUG show internals: unset DIALER_DEBUG.",
     id="dialer.E002",
 )
+UNKNOWN_PROXY = Error(
+    "The server is behind a proxy whose address it does not know.",
+    hint=(
+        "Set DIALER_TRUSTED_PROXIES to the proxy's address, such as 127.0.0.1: without it all "
+        "people seem to come from the proxy, so ten wrong passwords of one lock everybody out."
+    ),
+    id="dialer.E004",
+)
 WEAK_KEY = Error(
     "The secret key is short, repetitive or a known example.",
     hint="Unset DIALER_SECRET_KEY (a strong one is made in the data directory), or use 50 "
@@ -48,12 +56,14 @@ OPEN_DATA_DIR = Warning(
 def check_reachability(
     app_configs: Sequence[AppConfig] | None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Report a server that others reach without TLS or with DEBUG."""
-    if settings.IS_LOOPBACK:
+    """Report a server that others reach without TLS, with DEBUG or by an unknown proxy."""
+    if settings.IS_LOOPBACK and not settings.BEHIND_TLS:
         return []
     found: list[CheckMessage] = []
     if not (settings.BEHIND_TLS or settings.ALLOW_PLAIN_HTTP):
         found.append(PUBLIC_WITHOUT_TLS)
+    if settings.BEHIND_TLS and not settings.TRUSTED_PROXIES:
+        found.append(UNKNOWN_PROXY)
     if settings.DEBUG:
         found.append(PUBLIC_DEBUG)
     return found

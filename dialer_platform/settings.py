@@ -36,7 +36,9 @@ TRUSTED_PROXIES = frozenset(env.words("DIALER_TRUSTED_PROXIES"))
 TASK_LOG_DIR = DIALER_DATA_DIR / "logs" / "tasks"
 SYSTEM_LOG_DIR = DIALER_DATA_DIR / "logs" / "system"
 DATABASE_DIR = DIALER_DATA_DIR / "database"
-for _directory in (TASK_LOG_DIR, SYSTEM_LOG_DIR, DATABASE_DIR, DIALER_DATA_DIR / "static"):
+# Each level by itself: mkdir gives the parents it makes the rights of the umask.
+_PRIVATE = (DIALER_DATA_DIR, DIALER_DATA_DIR / "logs", TASK_LOG_DIR, SYSTEM_LOG_DIR, DATABASE_DIR)
+for _directory in (*_PRIVATE, DIALER_DATA_DIR / "static"):
     _directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 # --- application --------------------------------------------------------------
@@ -234,8 +236,9 @@ RESULTS_KEPT_DAYS = env.integer("DIALER_RESULTS_KEPT_DAYS", 7)
 
 # --- alerts -------------------------------------------------------------------
 PUBLIC_URL = env.text("DIALER_PUBLIC_URL", f"http://127.0.0.1:{DIALER_PORT}").rstrip("/")
-# Hooks on this machine are for the person who alone can reach the server anyway.
-ALERTS_MAY_REACH_LOOPBACK = env.boolean("DIALER_ALERTS_LOOPBACK", IS_LOOPBACK)
+# Hooks on this machine are for the person who alone can reach the server anyway; behind a
+# proxy that is not so, though the server listens on loopback.
+ALERTS_MAY_REACH_LOOPBACK = env.boolean("DIALER_ALERTS_LOOPBACK", IS_LOOPBACK and not BEHIND_TLS)
 EMAIL_HOST = env.text("DIALER_SMTP_HOST", "127.0.0.1")
 EMAIL_PORT = env.integer("DIALER_SMTP_PORT", 25)
 EMAIL_HOST_USER = env.text("DIALER_SMTP_USER")
@@ -265,6 +268,8 @@ LOGGING = {
     "loggers": {
         "daphne": {"level": "WARNING"},
         "django.channels.server": {"level": "WARNING"},
+        # Strangers choose the Host header: two tracebacks each would push real events out.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         "django.request": {"level": "ERROR"},  # A 404 is no event of the system.
     },
 }

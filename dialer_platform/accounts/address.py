@@ -9,6 +9,17 @@ from __future__ import annotations
 from django.conf import settings
 from django.http import HttpRequest
 
+FORWARDING_HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
+
+
+def is_forwarded_unseen(request: HttpRequest) -> bool:
+    """Tell whether a proxy that is not trusted sent this: the peer's address says nothing.
+
+    A proxy on this machine makes every stranger look like this machine.
+    """
+    is_trusted = str(request.META.get("REMOTE_ADDR") or "") in settings.TRUSTED_PROXIES
+    return not is_trusted and any(name in request.META for name in FORWARDING_HEADERS)
+
 
 def client_address(request: HttpRequest) -> str:
     """Return the address of the client as far as it can be trusted."""

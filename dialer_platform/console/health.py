@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from dialer_platform.accounts.address import client_address
+from dialer_platform.accounts.address import client_address, is_forwarded_unseen
 from dialer_platform.accounts.authentication import principal_by_token
 from dialer_platform.api import errors
 from dialer_platform.housekeeping import lease
@@ -76,7 +76,7 @@ def is_database_writable() -> bool:
 
 def may_read_metrics(request: HttpRequest) -> bool:
     """Return whether the caller is on this machine or shows a valid user token."""
-    if is_loopback(client_address(request)):
+    if is_loopback(client_address(request)) and not is_forwarded_unseen(request):
         return True
     header = request.headers.get("Authorization", "")
     return header.startswith(BEARER) and principal_by_token(header[len(BEARER) :]) is not None

@@ -77,6 +77,19 @@ def test_address_is_locked_for_every_account(admin_user):
     assert sign_in("alice", PASSWORD, REMOTE_ADDR="10.0.1.1").status_code == 302
 
 
+@pytest.mark.parametrize(
+    ("address", "origin"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("", ""),
+    ],
+)
+def test_addresses_of_one_client_are_counted_together(address, origin):
+    assert attempts.origin_of(address) == origin
+
+
 def test_typed_name_is_not_recorded(db):
     sign_in("hunter2-typed-by-mistake", "x")
     event = AuditEvent.objects.get(action="login.failed")

@@ -78,6 +78,11 @@ def test_broken_figure_costs_only_itself(caplog):
     assert "dialer_live_subscriptions" in names
 
 
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+def test_metrics_are_closed_behind_a_proxy_nobody_named(client, db, name):
+    assert client.get("/metrics", headers={name: "127.0.0.1"}).status_code == 401
+
+
 def test_metrics_open_with_a_user_token(client, viewer_user, tenant):
     _, text = create_token(user=viewer_user, tenant=tenant, by="test")
     headers = {"Authorization": f"Bearer {text}"}

@@ -24,12 +24,22 @@ def ids(messages) -> set[str]:
         (False, True, False, False, set()),
         (False, False, True, False, set()),
         (False, True, False, True, {"dialer.E002"}),
+        (True, True, False, False, set()),
+        (True, True, False, True, {"dialer.E002"}),
     ],
 )
 def test_reachable_server_needs_tls_and_no_debug(settings, loopback, tls, plain, debug, expected):
+    settings.TRUSTED_PROXIES = frozenset({"127.0.0.1"})
     settings.IS_LOOPBACK, settings.BEHIND_TLS = loopback, tls
     settings.ALLOW_PLAIN_HTTP, settings.DEBUG = plain, debug
     assert ids(checks.check_reachability(None)) == expected
+
+
+@pytest.mark.parametrize("loopback", [True, False])
+def test_proxy_must_be_known(settings, loopback):
+    settings.IS_LOOPBACK, settings.BEHIND_TLS = loopback, True
+    settings.TRUSTED_PROXIES = frozenset()
+    assert ids(checks.check_reachability(None)) == {"dialer.E004"}
 
 
 @pytest.mark.parametrize("key", ["short", "a" * 60, "django-insecure-" + STRONG, "ab" * 40])
