@@ -83,7 +83,7 @@ def wanted_topics(text: str | None) -> set[str] | None:
         return None
     try:
         wanted: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # 8 KiB of brackets exhaust the parser's stack
         return None
     topics = wanted.get("subscribe") if isinstance(wanted, dict) else None
     if not isinstance(topics, list) or len(topics) > MAX_TOPICS:

@@ -69,6 +69,7 @@ async def test_new_list_of_topics_replaces_the_old_one(principal):
         '{"subscribe": ["no such/../topic"]}',
         json.dumps({"subscribe": [f"task.{n}" for n in range(65)]}),
         json.dumps({"subscribe": ["task." + "9" * 9000]}),
+        "[" * 8_000,
     ],
 )
 async def test_socket_is_closed_when_the_frame_is_wrong(principal, frame):
