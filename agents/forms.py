@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from agents.labels import MAX_NAME_CHARACTERS, format_labels, parse_labels
+from agents.models import Agent
+from dialer_platform.errors import DomainError
 
 MAX_HOSTS_PER_TOKEN = 100
 
@@ -16,3 +24,33 @@ class EnrolmentForm(forms.Form):
     def max_uses(self) -> int:
         """Return the number of hosts."""
         return int(self.cleaned_data.get("uses") or 1)
+
+
+class AgentChangeForm(forms.Form):
+    """Name and labels of a host; the service has the last word."""
+
+    name = forms.CharField(label=_("Name"), max_length=MAX_NAME_CHARACTERS)
+    labels = forms.CharField(
+        label=_("Labels"), required=False, widget=forms.Textarea(attrs={"rows": 2})
+    )
+
+    def __init__(self, agent: Agent, data: Mapping[str, Any] | None = None) -> None:
+        """Begin with what the host has."""
+        now = {"name": agent.name, "labels": format_labels(agent.labels)}
+        super().__init__(data, initial=now)
+        for field in self.fields.values():
+            field.widget.attrs |= {"class": "field", "autocomplete": "off"}
+
+    def clean_labels(self) -> dict[str, str]:
+        """Return the labels as pairs."""
+        try:
+            return parse_labels(self.cleaned_data.get("labels", ""))
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from error
+
+    def add_domain_error(self, error: DomainError) -> None:
+        """Show what the service refused, beside its field where it names one."""
+        for name, sentences in error.fields.items():
+            self.add_error(name if name in self.fields else None, sentences)
+        if not error.fields:
+            self.add_error(None, error.detail)

@@ -14,6 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from agents import events
+from agents.labels import MAX_NAME_CHARACTERS, label_errors
 from agents.models import Agent, EnrolmentToken
 from agents.services.main_agents import create_main_agent, give_new_credential
 from dialer_platform.accounts import secrets
@@ -25,9 +26,6 @@ from dialer_platform.storage import write_transaction
 
 MAX_USES = 1_000
 MAX_VALID_SECONDS = 90 * 24 * 3600
-MAX_LABELS = 32
-MAX_LABEL_CHARACTERS = 63
-MAX_NAME_CHARACTERS = 200
 MAX_INSTANCE_CHARACTERS = 64
 
 
@@ -108,19 +106,6 @@ def register(
         )
         events.agents_changed(agent.tenant_id, [agent.id])
     return Registration(agent, text, is_new=True)
-
-
-def label_errors(labels: Mapping[str, object]) -> dict[str, list[str]]:
-    """Return what is wrong with labels, by field."""
-    if len(labels) > MAX_LABELS:
-        return {"labels": [f"At most {MAX_LABELS} labels."]}
-    for key, value in labels.items():
-        is_text = isinstance(key, str) and isinstance(value, str)
-        if not is_text or not key or len(key) > MAX_LABEL_CHARACTERS:
-            return {"labels": ["Labels are names with texts of at most 63 characters."]}
-        if len(str(value)) > MAX_LABEL_CHARACTERS:
-            return {"labels": ["Labels are names with texts of at most 63 characters."]}
-    return {}
 
 
 def _field_errors(name: str, instance_id: str) -> FieldErrors:

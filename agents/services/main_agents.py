@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from agents import delivery, events, fleet, hot
 from agents.choices import AgentStatus, AgentType
+from agents.labels import label_errors, name_errors
 from agents.models import Agent
 from agents.models.agent import new_agent_id
 from agents.system_facts import bounded_system
@@ -63,13 +64,25 @@ def give_new_credential(agent: Agent) -> str:
 
 
 def update_agent(agent: Agent, *, by: Principal | str, **changes: Any) -> Agent:
-    """Change the name or the labels of a host; raises Invalid for any other field."""
+    """Change the name or the labels of a host.
+
+    Raises Invalid for any other field, an empty or long name, too many or long labels, and
+    Conflict for a host that was revoked. Labels the host's own settings name return with
+    its next connection.
+    """
+    _require_main(agent)
     if unknown := set(changes) - CHANGEABLE_FIELDS:
         raise Invalid(
             "This cannot be changed.", fields={name: ["Read-only."] for name in sorted(unknown)}
         )
+    wrong = label_errors(changes.get("labels", {}))
+    if "name" in changes:
+        wrong |= name_errors(changes["name"])
+    if wrong:
+        raise Invalid("The agent cannot be changed so.", fields=wrong)
     with write_transaction():
-        Agent.objects.filter(id=agent.id).update(**changes)
+        if not Agent.objects.filter(id=agent.id, revoked_at=None).update(**changes):
+            raise Conflict("The agent was revoked.", code="revoked")
         audit.record(by, "agent.change", agent, changes)
         _announce(agent)
     agent.refresh_from_db()

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from agents.models import Agent, EnrolmentToken
 from agents.services.enrolment import register
+from dialer_platform.accounts.models import AuditEvent
 
 HTMX = {"HX-Request": "true"}
 GPU = {
@@ -204,3 +205,36 @@ def test_foreign_token_is_missing(page_client, admin_user, stranger):
     page_client(admin_user).post("/agents/enrol/")
     url = f"/agents/enrol/{EnrolmentToken.objects.get().public_id}/"
     assert page_client(stranger).get(url).status_code == 404
+
+
+def test_admin_renames_a_host_and_gives_it_labels(page_client, admin_user, host):
+    fields = {"name": "训练机 🚀", "labels": "zone=lab， gpu=a100"}
+    answer = page_client(admin_user).post(f"/agents/{host.id}/change/", fields)
+    host.refresh_from_db()
+    assert answer.headers["Location"] == f"/agents/{host.id}/"
+    assert (host.name, host.labels) == ("训练机 🚀", {"zone": "lab", "gpu": "a100"})
+    assert AuditEvent.objects.filter(action="agent.change", object_id=host.id).exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"name": " ", "labels": ""}, "This field is required."),
+        ({"name": "n" * 201, "labels": ""}, "at most 200 characters"),
+        ({"name": "n", "labels": "zone"}, "Write name=value: zone"),
+        ({"name": "n", "labels": f"zone={'x' * 64}"}, "at most 63 characters"),
+    ],
+)
+def test_wrong_name_or_labels_are_shown_beside_the_field(
+    page_client, admin_user, host, fields, sentence
+):
+    answer = page_client(admin_user).post(f"/agents/{host.id}/change/", fields)
+    assert answer.status_code == 422
+    assert sentence in answer.content.decode()
+    assert Agent.objects.get(id=host.id).name == "box3"
+
+
+def test_only_an_admin_may_rename_a_host(page_client, operator_user, host):
+    client = page_client(operator_user)
+    assert "agent-edit-form" not in page(client, f"/agents/{host.id}/")
+    assert client.post(f"/agents/{host.id}/change/", {"name": "x"}).status_code == 403

@@ -69,6 +69,13 @@ def test_only_name_and_labels_can_be_changed(agent):
     assert list(caught.value.fields) == ["tenant_id"]
 
 
+def test_revoked_host_keeps_its_name(agent):
+    revoke_agent(agent, by="x")
+    with pytest.raises(Conflict):
+        update_agent(agent, by="x", name="new")
+    assert Agent.objects.get().name == agent.name
+
+
 def test_agent_of_another_tenant_is_not_found(agent):
     assert agent_service.get_agent(agent.id, tenant_id="default") == agent
     with pytest.raises(NotFound):
