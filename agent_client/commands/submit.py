@@ -1,7 +1,8 @@
 """`submit`: make a task of a script file or of standard input.
 
 Prints the task's id alone on the first line. `--wait` then streams the log and ends with
-the task's exit code; with `--json` the log goes to stderr and the final task to stdout.
+the task's exit code, and stderr says why a task did not complete; with `--json` the log
+goes to stderr and the final task to stdout.
 Repeated by itself when the answer was lost, without making a second task.
 """
 
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_client.commands.api import Client
-from agent_client.commands.session import print_json, with_client
+from agent_client.commands.session import plain, print_json, with_client
 from agent_client.errors import ConfigError, ExitCode
 
 MAX_SCRIPT_BYTES = 1024 * 1024
@@ -41,6 +42,7 @@ def _submit(client: Client, options: argparse.Namespace) -> int:
 def _wait(client: Client, task: dict[str, Any], *, as_json: bool) -> int:
     """Follow the task's log to its end and return its exit code."""
     from agent_client.commands.logs import exit_code_of, follow
+    from agent_client.commands.task import explain
 
     if not as_json:
         print(task["id"], flush=True)
@@ -51,6 +53,9 @@ def _wait(client: Client, task: dict[str, Any], *, as_json: bool) -> int:
         raise
     if as_json:
         print_json(final)
+    if final.get("status") != "completed":
+        # A task that never started, or was ended from outside, has nothing in its log about it.
+        print(f"task {task['id']} {plain(explain(final))}", file=sys.stderr)
     return exit_code_of(final)
 
 

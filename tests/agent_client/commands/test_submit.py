@@ -150,6 +150,14 @@ def test_wait_streams_the_log_and_ends_like_the_task(accepting, run, script, end
     assert outcome.code == code
 
 
+def test_wait_says_why_a_task_never_started(accepting, run, script):
+    accepting.routes["GET tasks/12/log/"] = [Answer(b"", headers=LOG)]
+    sentence = "The script could not be started on vm."
+    end = {"id": 12, "status": "failed", "exit_code": None, "waiting_reason": sentence}
+    accepting.answer("GET tasks/12/", end)
+    assert run("submit", str(script), "--wait").err == f"task 12 failed: {sentence}\n"
+
+
 def test_wait_with_json_keeps_stdout_for_the_task(accepting, run, script):
     accepting.routes["GET tasks/12/log/"] = [Answer(b"one\n"), Answer(b"", headers=LOG)]
     accepting.answer("GET tasks/12/", {"id": 12, "status": "completed", "exit_code": 0})
