@@ -65,6 +65,28 @@ def test_killed_supervisor_leaves_a_prefix_of_the_log():
     assert names(task, ends=0, losses_allowed=True) == []
 
 
+@pytest.mark.parametrize(
+    ("log", "broken"),
+    [
+        (b"1 line 1\n1 line 3\n", []),
+        (b"1 line 2\n1 line 3\n", []),
+        (b"1 line 2\n", []),
+        (b"1 line 2\n1 line 1\n", ["bytes_wrong"]),
+        (b"1 line 1\n1 line 1\n", ["bytes_wrong"]),
+        (b"1 line 1\n1 line 3\n1 line 5\n", ["bytes_wrong"]),
+    ],
+)
+def test_killed_supervisor_may_take_one_read_with_it(log, broken):
+    expected = b"".join(b"1 line %d\n" % number for number in range(1, 6))
+    task = shown(status="failed", reason="supervisor_lost", log=log, expected_log=expected)
+    assert names(task, ends=0, losses_allowed=True) == broken
+
+
+def test_log_without_a_piece_is_wrong_while_no_supervisor_was_killed():
+    task = shown(status="failed", reason="supervisor_lost", log=LOG[9:])
+    assert names(task, starts=0, ends=0) == ["bytes_wrong"]
+
+
 def test_canceled_task_was_asked_for():
     task = shown(status="canceled", reason="user_cancel", log=LOG[:9])
     assert names(task, ends=0, canceled=frozenset({1})) == []
