@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
 
+from agent_client.protocol.error_codes import CODES
+
 
 class ExitCode(IntEnum):
     """How the program ends; 2 and 4 are not worth a restart by a service manager."""
@@ -37,124 +39,36 @@ class ErrorEntry:
     exit_code: ExitCode = ExitCode.INTERNAL
 
 
+_EXIT_CODES: Mapping[str, ExitCode] = MappingProxyType(
+    {
+        "internal": ExitCode.INTERNAL,
+        "config_invalid": ExitCode.USAGE,
+        "config_unreadable": ExitCode.USAGE,
+        "policy_unusable": ExitCode.USAGE,
+        "not_enrolled": ExitCode.USAGE,
+        "already_running": ExitCode.LOCKED,
+        "state_unusable": ExitCode.STORAGE,
+        "server_unreachable": ExitCode.UNREACHABLE,
+        "server_busy": ExitCode.UNREACHABLE,
+        "server_answer_invalid": ExitCode.API,
+        "enrollment_refused": ExitCode.REFUSED,
+        "credential_refused": ExitCode.REFUSED,
+        "request_refused": ExitCode.API,
+        "no_free_slot": ExitCode.INTERNAL,
+        "no_free_cores": ExitCode.INTERNAL,
+        "gpu_unavailable": ExitCode.INTERNAL,
+        "script_type_unsupported": ExitCode.INTERNAL,
+        "policy_denied": ExitCode.INTERNAL,
+        "disk_full": ExitCode.INTERNAL,
+        "offer_invalid": ExitCode.INTERNAL,
+    }
+)
+"""The codes that the agent raises, and how the program ends with each."""
+
 CATALOGUE: Mapping[str, ErrorEntry] = MappingProxyType(
     {
-        "internal": ErrorEntry(
-            "The agent met a condition it does not know.",
-            "Report it with the log lines before it.",
-        ),
-        # The start of the program
-        "config_invalid": ErrorEntry(
-            "A setting has a value that cannot be used.",
-            "Correct the named setting; `python -m agent_client check-config` shows all of them.",
-            ExitCode.USAGE,
-        ),
-        "config_unreadable": ErrorEntry(
-            "The configuration file cannot be read.",
-            "Check that the file exists, is readable by this user and is valid YAML or JSON.",
-            ExitCode.USAGE,
-        ),
-        "policy_unusable": ErrorEntry(
-            "The host's policy file cannot be trusted or read.",
-            "Make it a plain file of root or of the agent's user that nobody else may write.",
-            ExitCode.USAGE,
-        ),
-        "not_enrolled": ErrorEntry(
-            "This host has no credential and no enrolment token.",
-            "Run `manage.py enroll` on the server and start with --server URL --enroll TOKEN.",
-            ExitCode.USAGE,
-        ),
-        "already_running": ErrorEntry(
-            "Another agent uses the same state directory.",
-            "Stop it first, or give this one its own --state-dir.",
-            ExitCode.LOCKED,
-        ),
-        "state_unusable": ErrorEntry(
-            "The state directory cannot be written.",
-            "Check its owner, its permissions and the free space of its file system.",
-            ExitCode.STORAGE,
-        ),
-        # The server and the way to it
-        "server_unreachable": ErrorEntry(
-            "The server does not answer.",
-            "Check its address, that it runs, and what stands between (proxy, firewall).",
-            ExitCode.UNREACHABLE,
-        ),
-        "server_busy": ErrorEntry(
-            "The server asks to come back later.",
-            "Nothing to do: it is tried again with growing pauses.",
-            ExitCode.UNREACHABLE,
-        ),
-        "server_answer_invalid": ErrorEntry(
-            "The server's answer is not of this protocol.",
-            "Check that the address is a Dialer server and that no proxy answers in its place.",
-            ExitCode.API,
-        ),
-        "enrollment_refused": ErrorEntry(
-            "The server does not accept the enrolment token.",
-            "It may be used, expired or mistyped: create a new one with `manage.py enroll`.",
-            ExitCode.REFUSED,
-        ),
-        "credential_refused": ErrorEntry(
-            "The server does not accept the credential.",
-            "It was revoked or belongs to another server: enrol this host again.",
-            ExitCode.REFUSED,
-        ),
-        "protocol_unsupported": ErrorEntry(
-            "The server does not speak this agent's protocol version.",
-            "Bring agent and server to versions that belong together.",
-            ExitCode.REFUSED,
-        ),
-        "request_refused": ErrorEntry(
-            "The server refused the request.",
-            "The detail names the field or the state that stands in the way.",
-            ExitCode.API,
-        ),
-        # Offers that this host does not take
-        "no_free_slot": ErrorEntry(
-            "As many tasks run as this host allows at once.",
-            "Wait, or raise task.max_concurrent_tasks.",
-        ),
-        "no_free_cores": ErrorEntry(
-            "Too few CPU cores are free on this host.",
-            "Wait, or ask for fewer cores.",
-        ),
-        "gpu_unavailable": ErrorEntry(
-            "A GPU of the offer is missing or has too little free memory.",
-            "See the host's page for what occupies it.",
-        ),
-        "script_type_unsupported": ErrorEntry(
-            "This host has no interpreter for the script type.",
-            "Install it, or name a host that has it.",
-        ),
-        "working_dir_missing": ErrorEntry(
-            "The working directory does not exist on this host or may not be entered.",
-            "Create it or correct the task.",
-        ),
-        "policy_denied": ErrorEntry(
-            "The policy of this host does not allow what was asked.",
-            "The host's owner can allow it in policy.yaml of the agent's state directory.",
-        ),
-        "draining": ErrorEntry(
-            "This host takes no new tasks.",
-            "Resume it on its page when the maintenance is over.",
-        ),
-        "disk_full": ErrorEntry(
-            "Too little free space for another task.",
-            "Free space on the file system of the state directory.",
-        ),
-        "offer_invalid": ErrorEntry(
-            "The offer lacks something an agent needs.",
-            "Bring agent and server to versions that belong together.",
-        ),
-        "start_failed": ErrorEntry(
-            "The script could not be started.",
-            "The detail has the operating system's words.",
-        ),
-        "supervisor_lost": ErrorEntry(
-            "The task's supervisor ended without leaving an exit record.",
-            "Look at the host's kernel log for an out-of-memory kill.",
-        ),
+        code: ErrorEntry(CODES[code].sentence, CODES[code].remedy, exit_code)
+        for code, exit_code in _EXIT_CODES.items()
     }
 )
 

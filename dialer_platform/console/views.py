@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from dialer_platform.accounts.principal import principal_of
-from dialer_platform.console import context, extension, search
+from dialer_platform.console import context, error_help, extension, search
 from dialer_platform.console.htmx import render_fragment, render_page
 
 
@@ -43,3 +43,11 @@ def find(request: HttpRequest) -> HttpResponse:
     return render_page(
         request, "console/search.html", variables, fragment="console/_search_results.html"
     )
+
+
+@require_safe
+def errors(request: HttpRequest) -> HttpResponse:
+    """Explain the error codes that hold the words ?q=, all without words."""
+    words = request.GET.get("q", "").strip()[: search.MAX_CHARACTERS]
+    variables = {"words": words, "errors": error_help.explained(words)}
+    return render_page(request, "console/errors.html", variables, fragment="console/_errors.html")
