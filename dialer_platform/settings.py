@@ -73,6 +73,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "dialer_platform.accounts.middleware.SessionLimitsMiddleware",
     "dialer_platform.accounts.middleware.LoginRequiredMiddleware",
     "dialer_platform.accounts.middleware.PrincipalMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -268,8 +269,9 @@ LOGGING = {
     "loggers": {
         "daphne": {"level": "WARNING"},
         "django.channels.server": {"level": "WARNING"},
-        # Strangers choose the Host header: two tracebacks each would push real events out.
+        # Strangers cause these: tracebacks of them would push real events out of the log.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "django.security.TooManyFieldsSent": {"level": "CRITICAL"},
         "django.request": {"level": "ERROR"},  # A 404 is no event of the system.
     },
 }

@@ -18,11 +18,13 @@ from django.shortcuts import resolve_url
 from django.utils.translation import gettext as _
 from rest_framework.views import APIView
 
-from dialer_platform.accounts.sessions import session_principal
+from dialer_platform.accounts.sessions import end_or_prolong, session_principal
 
 # Open to strangers, by route name. /metrics judges the caller itself (loopback or token);
 # the address that a target reports to carries its credential in the path.
-OPEN_ROUTES = frozenset({"login", "healthz", "readyz", "metrics", "set_language", "probe-push"})
+OPEN_ROUTES = frozenset(
+    {"login", "healthz", "readyz", "metrics", "set_language", "probe-push", "favicon"}
+)
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -38,6 +40,20 @@ def is_open(request: HttpRequest, view: Callable[..., Any]) -> bool:
         and match.view_name.rpartition(":")[2] in OPEN_ROUTES
         and match.app_name != "admin"
     )
+
+
+class SessionLimitsMiddleware:
+    """Ends sessions that are too old or were left alone, before anybody asks who it is."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        """Keep the next layer."""
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Judge the session of a browser; callers without its cookie cost nothing."""
+        if settings.SESSION_COOKIE_NAME in request.COOKIES and request.user.is_authenticated:
+            end_or_prolong(request)
+        return self.get_response(request)
 
 
 class LoginRequiredMiddleware(auth_middleware.LoginRequiredMiddleware):

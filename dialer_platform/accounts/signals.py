@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out
@@ -10,6 +11,7 @@ from django.http import HttpRequest
 from dialer_platform.accounts.address import client_address
 from dialer_platform.accounts.models import User
 from dialer_platform.accounts.services import audit
+from dialer_platform.accounts.sessions import begin
 
 
 def connect() -> None:
@@ -19,7 +21,8 @@ def connect() -> None:
 
 
 def record_login(sender: object, request: HttpRequest, user: User, **kwargs: Any) -> None:
-    """Record who signed in from where."""
+    """Record who signed in from where, and start the session's clocks."""
+    begin(request.session, time.time())
     audit.record(user.get_username(), "login", user, address=client_address(request))
 
 

@@ -7,6 +7,7 @@ that one whose session ended or whose role changed is closed within RECHECK_SECO
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
@@ -17,7 +18,7 @@ from django.contrib.auth import get_user
 from django.http import HttpRequest
 
 from dialer_platform.accounts.principal import Principal
-from dialer_platform.accounts.sessions import session_principal
+from dialer_platform.accounts.sessions import is_over, session_principal
 
 UNAUTHENTICATED_CLOSE_CODE = 4401
 RECHECK_SECONDS = 4.0
@@ -80,7 +81,7 @@ def _principal_of_key(session_key: str) -> Principal | None:
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
     user = get_user(request)
-    if not user.is_authenticated:
+    if not user.is_authenticated or is_over(request.session, time.time()):
         return None
     request.user = user
     return session_principal(request)
