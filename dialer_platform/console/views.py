@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.templatetags.static import static
 from django.views.decorators.http import require_safe
 
 from dialer_platform.accounts.principal import principal_of
@@ -30,6 +31,12 @@ def nav(request: HttpRequest) -> HttpResponse:
     path = request.GET.get("path", "/")
     variables = {"nav": context.nav_entries(principal_of(request), path), "path": path}
     return render_fragment(request, "console/_nav.html", variables)
+
+
+@require_safe
+def favicon(_request: HttpRequest) -> HttpResponse:
+    """Send to the mark: browsers ask here on pages without a link to it, such as JSON."""
+    return HttpResponseRedirect(static("img/mark.svg"))
 
 
 @require_safe

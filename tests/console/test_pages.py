@@ -152,3 +152,8 @@ def test_tenants_are_offered_only_to_members_of_several(
 ):
     assert b"/accounts/tenant/" in page_client(superuser).get("/").content
     assert b"/accounts/tenant/" not in page_client(viewer_user).get("/").content
+
+
+def test_favicon_leads_everybody_to_the_mark(client):
+    answer = client.get("/favicon.ico")
+    assert answer.headers["Location"].endswith("img/mark.svg")
