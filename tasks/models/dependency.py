@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class TaskDependency(models.Model):
@@ -12,6 +13,8 @@ class TaskDependency(models.Model):
     depends_on = models.ForeignKey("tasks.Task", models.PROTECT, related_name="dependent_edges")
 
     class Meta:
+        verbose_name = _("task dependency")
+        verbose_name_plural = _("task dependencies")
         constraints = [
             models.UniqueConstraint(fields=("task", "depends_on"), name="one_edge_per_pair"),
         ]

@@ -133,6 +133,13 @@ def event_words(event: TaskEvent) -> str:
 
 
 @register.filter
+def event_actor(event: TaskEvent, task: Task) -> str:
+    """Return who did it; the task's own host by its name instead of its id."""
+    is_host = task.agent is not None and event.actor == f"agent:{task.agent_id}"
+    return str(task.agent.name) if task.agent and is_host else str(event.actor)
+
+
+@register.filter
 def event_detail(event: TaskEvent) -> str:
     """Return what the event adds, if that is for people."""
     detail = event.detail if isinstance(event.detail, dict) else {}

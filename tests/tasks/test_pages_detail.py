@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.utils import timezone
 
 from agent_client.protocol import frames
 from tasks.logs.files import store
@@ -95,6 +96,16 @@ def test_the_timeline_names_the_actor(get, submit, principal):
     html = get(f"/tasks/{submit().pk}/")
     assert "submitted" in html
     assert principal.name in html
+
+
+def test_the_timeline_calls_the_host_by_its_name(get, submit, host):
+    agent = host.agent
+    task = submit()
+    Task.objects.filter(pk=task.pk).update(agent=agent)
+    task.events.create(kind="started", actor=f"agent:{agent.id}", at=timezone.now())
+    html = get(f"/tasks/{task.pk}/")
+    assert f"agent:{agent.id}" not in html
+    assert f'<span class="faint">· {agent.name}</span>' in html
 
 
 def test_an_unchanged_live_part_is_answered_204(page_client, operator_user, submit):
