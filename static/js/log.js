@@ -225,6 +225,8 @@ class TaskLog extends HTMLElement {
     this.part("shown").textContent = isCaughtUp || !view.end
       ? this.text("Shown", { part: bytes(size - start), size: bytes(size) })
       : this.text("ShownPart", { from: bytes(start), to: bytes(view.end), size: bytes(size) });
+    // The search knows only what is on the page; a "no match" must not be taken for all of it.
+    if (this.isSearching) this.part("shown").textContent += ` · ${this.text("SearchedPart")}`;
     for (const name of ["earlier", "start"]) this.part(name).hidden = !start;
   }
 
@@ -241,6 +243,8 @@ class TaskLog extends HTMLElement {
 
   drawCount(current, total, { isCut, isActive }) {
     this.part("count").textContent = isActive ? `${current}/${number(total)}${isCut ? "+" : ""}` : "";
+    this.isSearching = isActive;
+    this.drawBar();
   }
 
   drawRate() {

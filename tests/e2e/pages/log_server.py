@@ -32,7 +32,8 @@ HTML = """<!doctype html><html lang="en"><head><title>log</title>
  data-page="/tasks/1/" data-text-new-lines="{count} new lines" data-text-to-end="To the end"
  data-text-shown="Showing the last {part} of {size}" data-text-stored="stored {size} bytes"
  data-text-stored-of="stored {size} of {total} bytes" data-text-nothing="no output"
- data-text-nothing-yet="no output yet" data-text-rate="{count} lines/s"
+ data-text-nothing-yet="no output yet" data-text-searched-part="this part only"
+ data-text-rate="{count} lines/s"
  data-text-state-live="live" data-text-state-polling="polling" data-text-state-complete="complete"
  data-text-state-reconnecting="reconnecting" data-text-copied="copied"
  data-text-link-copied="link copied">

@@ -152,6 +152,17 @@ def test_search_counts_and_steps(page: Page, log: LogServer) -> None:
     expect(page.locator(".log-row.is-current")).to_have_text("line 100")
 
 
+def test_search_in_a_part_says_that_it_is_one(page: Page, log: LogServer) -> None:
+    log.write(numbered(1, 100_000))
+    log.open()
+    shown = page.locator("[data-log=shown]")
+    expect(shown).not_to_contain_text("this part only")
+    page.get_by_label("search").fill("line 1\n")
+    expect(shown).to_contain_text("this part only")
+    page.get_by_label("search").fill("")
+    expect(shown).not_to_contain_text("this part only")
+
+
 def test_a_link_to_a_line_marks_it(page: Page, log: LogServer) -> None:
     log.write(numbered(1, 3000))
     log.open("#L1500")
