@@ -24,6 +24,7 @@ from agents import connections, credentials
 from agents.connections import Connection
 from agents.conversation import Conversation
 from agents.principal import AgentPrincipal
+from agents.raw_http import client_address
 from agents.reply import next_message_id
 from dialer_platform.errors import DomainError, Unauthenticated
 
@@ -65,9 +66,8 @@ class AgentConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no typ
             await self.send({"type": "websocket.close", "code": connections.CLOSE_UNAUTHENTICATED})
             raise StopConsumer from error
         await self.send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
-        client = self.scope.get("client")
         self.conversation = Conversation(
-            principal, str(client[0]) if client else "", on_hello=self.begin, close=self.close
+            principal, client_address(self.scope), on_hello=self.begin, close=self.close
         )
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(HELLO_SECONDS, self.close, connections.CLOSE_BAD_REQUEST)

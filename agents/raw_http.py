@@ -12,7 +12,9 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
+from django.conf import settings
 
+from dialer_platform.accounts.address import behind_proxies
 from dialer_platform.errors import DomainError, Invalid, TooLarge, Unauthenticated
 
 Scope = dict[str, Any]
@@ -65,9 +67,12 @@ def query_of(scope: Scope) -> dict[str, str]:
 
 
 def client_address(scope: Scope) -> str:
-    """Return the address of the peer."""
+    """Return the address of the host: the peer's, or what a trusted proxy says about it."""
     client = scope.get("client")
-    return str(client[0]) if client else ""
+    peer = str(client[0]) if client else ""
+    if peer not in settings.TRUSTED_PROXIES:
+        return peer  # every beat comes this way: nothing is parsed for it
+    return behind_proxies(peer, header(scope, b"x-forwarded-for"))
 
 
 def require_json(scope: Scope) -> None:

@@ -16,6 +16,7 @@ from agents.raw_http import (
     require_json,
     send_json,
 )
+from agents.registration_limit import limit
 from agents.services import enrolment
 from dialer_platform.errors import Invalid
 
@@ -27,14 +28,16 @@ async def register(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer `{agent_id, agent_token, heartbeat_interval}`: 201 for a new host, else 200."""
     require_json(scope)
     values = read_fields(read_object(await read_body(scope, receive, MAX_BODY_BYTES)))
-    registration = await offload.run(
-        enrolment.register,
-        token=values["enroll_token"],
-        name=values["name"],
-        instance_id=values["instance_id"],
-        system=values["system"],
-        address=client_address(scope),
-    )
+    address = client_address(scope)
+    with limit.attempt(address):
+        registration = await offload.run(
+            enrolment.register,
+            token=values["enroll_token"],
+            name=values["name"],
+            instance_id=values["instance_id"],
+            system=values["system"],
+            address=address,
+        )
     body = {
         "agent_id": registration.agent.id,
         "agent_token": registration.agent_token,

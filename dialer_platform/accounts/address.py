@@ -6,6 +6,8 @@ DIALER_TRUSTED_PROXIES: a client could write anything there and so dodge every l
 
 from __future__ import annotations
 
+import ipaddress
+
 from django.conf import settings
 from django.http import HttpRequest
 
@@ -24,11 +26,26 @@ def is_forwarded_unseen(request: HttpRequest) -> bool:
 def client_address(request: HttpRequest) -> str:
     """Return the address of the client as far as it can be trusted."""
     peer = str(request.META.get("REMOTE_ADDR") or "")
+    return behind_proxies(peer, str(request.META.get("HTTP_X_FORWARDED_FOR", "")))
+
+
+def behind_proxies(peer: str, forwarded_for: str) -> str:
+    """Return the last address in the header that is no trusted proxy's, if the peer is one."""
     trusted = settings.TRUSTED_PROXIES
     if peer not in trusted:
         return peer
-    hops = str(request.META.get("HTTP_X_FORWARDED_FOR", "")).split(",")
-    for hop in reversed([hop.strip() for hop in hops if hop.strip()]):
+    for hop in reversed([hop.strip() for hop in forwarded_for.split(",") if hop.strip()]):
         if hop not in trusted:
             return hop[:64]
     return peer
+
+
+def origin_of(address: str) -> str:
+    """Return what one client cannot change at will: of IPv6 the network of 64 bits."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    return str(parsed.ipv4_mapped or ipaddress.IPv6Network((int(parsed), 64), strict=False))

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from dialer_platform.accounts.address import client_address
+from dialer_platform.accounts.address import client_address, origin_of
 from dialer_platform.accounts.models import AuditEvent, LoginAttempts
 from dialer_platform.accounts.services import attempts
 from tests.conftest import PASSWORD
@@ -87,7 +87,7 @@ def test_address_is_locked_for_every_account(admin_user):
     ],
 )
 def test_addresses_of_one_client_are_counted_together(address, origin):
-    assert attempts.origin_of(address) == origin
+    assert origin_of(address) == origin
 
 
 def test_typed_name_is_not_recorded(db):

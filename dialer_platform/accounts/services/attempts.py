@@ -7,12 +7,12 @@ database: it holds for all server processes and over restarts.
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import timedelta
 
 from django.db.models import F
 from django.utils import timezone
 
+from dialer_platform.accounts.address import origin_of
 from dialer_platform.accounts.models import LoginAttempts
 from dialer_platform.storage import write_transaction
 
@@ -25,17 +25,6 @@ NAME_CHARACTERS = 150
 def keys_of(*, username: str, address: str) -> tuple[str, str]:
     """Return the two things that are counted for one attempt."""
     return f"account:{username.strip().lower()[:NAME_CHARACTERS]}", f"address:{origin_of(address)}"
-
-
-def origin_of(address: str) -> str:
-    """Return what one client cannot change at will: of IPv6 the network of 64 bits."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if parsed.version == 4:
-        return address
-    return str(parsed.ipv4_mapped or ipaddress.IPv6Network((int(parsed), 64), strict=False))
 
 
 def reserve(*, username: str, address: str) -> bool:
