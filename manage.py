@@ -6,11 +6,22 @@ import sys
 
 
 def main() -> None:
-    """Run one management command."""
+    """Run one management command; settings that cannot be used end it with one sentence."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dialer_platform.settings")
+    from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(f"manage.py: {error}")
+    except OSError as error:
+        if settings.configured:
+            raise
+        # The settings make the data directory; nothing else of them touches the disk.
+        remedy = "Name a directory that can be written in DIALER_DATA_DIR."
+        sys.exit(f"manage.py: {error.filename}: {error.strerror}. {remedy}")
 
 
 if __name__ == "__main__":
