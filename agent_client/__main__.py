@@ -63,6 +63,12 @@ def _add_agent_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     """Declare the commands that share the agent's settings."""
     settings = argparse.ArgumentParser(add_help=False)
     settings.add_argument("--server", metavar="URL", help="address of the server")
+    settings.add_argument(
+        "--ca-file", metavar="FILE", help="authorities of the server's certificate"
+    )
+    settings.add_argument(
+        "--server-fingerprint", metavar="SHA256", help="the only certificate to trust"
+    )
     settings.add_argument("--enroll", metavar="TOKEN", help="enrolment token, first start only")
     settings.add_argument("--config", metavar="FILE", help="configuration file, YAML or JSON")
     settings.add_argument("--name", help="name of this host")

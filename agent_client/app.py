@@ -31,6 +31,7 @@ from agent_client.policy import Policy
 from agent_client.probing.dialing import Dialing
 from agent_client.protocol.messages import Capacity, Hello, ScriptType, Welcome
 from agent_client.protocol.session import Session
+from agent_client.registration import trust_of
 from agent_client.run_reports import RunReports
 from agent_client.runs import Runs
 from agent_client.sampler import Sampler
@@ -308,7 +309,8 @@ class App:
         return PollingTransport(self._endpoint(server), make_beat=lambda: self.heart.build())
 
     def _endpoint(self, server: str) -> Endpoint:
-        return Endpoint(server, self.identity.agent_id, self.identity.agent_token)
+        trust = trust_of(self.config, self.identity)
+        return Endpoint(server, self.identity.agent_id, self.identity.agent_token, trust)
 
     def _task_changed(self, task: LocalTask) -> None:
         """Have a task's processes sampled while it runs, and its state reported."""

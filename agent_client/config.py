@@ -49,6 +49,12 @@ class ConnectionConfig:
 
     agent_server_url: str = setting("http://127.0.0.1:8000", "address", "address of the server")
     agent_server_backup_url: str = setting("", "address", "address to fall back to")
+    ca_file: Path | None = setting(  # noqa: RUF009
+        None, "path", "authorities that sign the server's certificate; else the public ones"
+    )
+    server_fingerprint: str = setting(
+        "", "fingerprint", "SHA-256 of the server's certificate, the only one trusted then"
+    )
     transport: str = setting(
         "auto", "choice", "auto prefers the WebSocket and falls back", choices=TRANSPORTS
     )

@@ -52,6 +52,7 @@ _EXIT_CODES: Mapping[str, ExitCode] = MappingProxyType(
         "server_busy": ExitCode.UNREACHABLE,
         "server_answer_invalid": ExitCode.API,
         "enrollment_refused": ExitCode.REFUSED,
+        "certificate_refused": ExitCode.REFUSED,
         "credential_refused": ExitCode.REFUSED,
         "request_refused": ExitCode.API,
         "no_free_slot": ExitCode.INTERNAL,

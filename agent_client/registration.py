@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -25,6 +28,7 @@ from agent_client.transport.base import (
     ConnectionFailed,
     is_loopback,
 )
+from agent_client.transport.trust import Trust
 
 logger = logging.getLogger(__name__)
 
@@ -58,21 +62,38 @@ def stored_identity(config: AgentConfig, state: StateDirectory) -> Identity | No
     return identity
 
 
-def post_json(url: str, body: bytes) -> tuple[int, bytes]:
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: the enrolment token is for the named server only."""
+
+    def redirect_request(self, *_args: Any, **_options: Any) -> None:
+        """Leave the redirect as the answer."""
+
+
+def trust_of(config: AgentConfig, identity: Identity | None = None) -> Trust:
+    """Return which certificate is believed: as configured, else as at the registration."""
+    connection = config.connection
+    if connection.server_fingerprint or connection.ca_file or identity is None:
+        return Trust(connection.ca_file, connection.server_fingerprint)
+    return Trust(Path(identity.ca_file) if identity.ca_file else None, identity.fingerprint)
+
+
+def post_json(url: str, body: bytes, trust: Trust = Trust()) -> tuple[int, bytes]:  # noqa: B008
     """Post a JSON body and return status and body; raises ConnectionFailed.
 
     By the standard library: this happens once in the life of a host, and the memory of a
     richer client would stay for all of it.
     """
-    import urllib.error
-    import urllib.request
-
     request = urllib.request.Request(  # noqa: S310 - the configuration admits http and https only
         url, data=body, headers={"Content-Type": "application/json"}, method="POST"
     )
-    handlers = [urllib.request.ProxyHandler({})] if is_loopback(url) else []
-    opener = urllib.request.build_opener(*handlers)
+    handlers: list[urllib.request.BaseHandler] = []
+    if is_loopback(url):
+        handlers.append(urllib.request.ProxyHandler({}))
     try:
+        context = trust.context_for(url)
+        if context is not None:
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        opener = urllib.request.build_opener(*handlers, NoRedirect)
         timeout_seconds = CONNECT_TIMEOUT_SECONDS + ANSWER_TIMEOUT_SECONDS
         with opener.open(request, timeout=timeout_seconds) as answer:
             return answer.status, answer.read()
@@ -89,12 +110,12 @@ async def register(
     state: StateDirectory,
     backoff: Backoff,
     system: Mapping[str, Any],
-    post: Callable[[str, bytes], tuple[int, bytes]] = post_json,
+    post: Callable[[str, bytes, Trust], tuple[int, bytes]] = post_json,
 ) -> Identity:
     """Register this host and return its stored identity; raises Terminal when refused."""
     if not config.enroll_token:
         raise Terminal(code="not_enrolled")
-    instance_id = state.instance_id()
+    instance_id, trust = state.instance_id(), trust_of(config)
     body = msgspec.json.encode(
         {
             "enroll_token": config.enroll_token,
@@ -107,7 +128,7 @@ async def register(
     while True:
         server = backoff.address
         try:
-            status, data = await asyncio.to_thread(post, server + PATH, body)
+            status, data = await asyncio.to_thread(post, server + PATH, body, trust)
             answer = read_answer(status, data)
         except ConnectionFailed as error:
             await _pause(backoff, server, error)
@@ -117,6 +138,8 @@ async def register(
             agent_id=answer.agent_id,
             agent_token=answer.agent_token,
             server=server,
+            fingerprint=trust.fingerprint,
+            ca_file=str(trust.ca_file or ""),
             heartbeat_interval=answer.heartbeat_interval,
         )
         await asyncio.to_thread(state.save_identity, identity)

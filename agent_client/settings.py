@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_client.errors import ConfigError
+from agent_client.transport.trust import parse_fingerprint
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -183,6 +184,16 @@ def _address(raw: object, rule: Rule) -> str:
     return text
 
 
+def _fingerprint(raw: object, rule: Rule) -> str:
+    """Return a certificate's digest as 64 hex digits."""
+    try:
+        return parse_fingerprint(_text(raw, rule))
+    except ValueError as error:
+        raise _Wrong(
+            str(error), "Copy it from `manage.py enroll`, with or without colons."
+        ) from None
+
+
 def _labels(raw: object, rule: Rule) -> dict[str, str]:
     """Return labels from a mapping or from `a=1,b=2`."""
     if isinstance(raw, str):
@@ -208,4 +219,5 @@ _CONVERTERS: Mapping[str, Callable[[object, Rule], Any]] = {
     "truth": _truth,
     "address": _address,
     "labels": _labels,
+    "fingerprint": _fingerprint,
 }

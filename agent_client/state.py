@@ -35,6 +35,9 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     agent_token: str
     server: str = ""
     installation: str = ""
+    fingerprint: str = ""
+    ca_file: str = ""
+    """What was trusted when the host registered; later starts need not name it again."""
     heartbeat_interval: float | None = None
 
 

@@ -28,6 +28,8 @@ def overrides(options: argparse.Namespace) -> dict[str, object]:
     return {
         "config_file": options.config,
         "connection.agent_server_url": options.server,
+        "connection.ca_file": options.ca_file,
+        "connection.server_fingerprint": options.server_fingerprint,
         "enroll_token": options.enroll,
         "identification.agent_name": options.name,
         "state_dir": options.state_dir,

@@ -7,7 +7,6 @@ environment are honoured, but never for a server on this very machine.
 from __future__ import annotations
 
 import http.client
-import ssl
 import urllib.request
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -89,7 +88,7 @@ class Channel:
                 self._prefix = self.endpoint.server
                 host, port = proxy
             return http.client.HTTPConnection(host, port, timeout=ANSWER_TIMEOUT_SECONDS)
-        context = ssl.create_default_context()
+        context = self.endpoint.tls_context()
         there = proxy or (host, port)
         connection = http.client.HTTPSConnection(
             *there, timeout=ANSWER_TIMEOUT_SECONDS, context=context

@@ -47,6 +47,12 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
             "另一个代理正在使用同一状态目录。",
             "先停止它，或为此代理指定自己的 --state-dir。",
         ),
+        "certificate_refused": Explanation(
+            "The server shows another certificate than the pinned one.",
+            "If it was renewed, give the new fingerprint; else somebody stands in between.",
+            "服务器出示的证书与固定的证书不一致。",
+            "如果证书已更新，请提供新的指纹；否则中间可能有人拦截。",
+        ),
         "config_invalid": Explanation(
             "A setting has a value that cannot be used.",
             "Correct the named setting; `python -m agent_client check-config` shows all of them.",

@@ -7,8 +7,9 @@ message means nor when to try again: `link` decides that from the error.
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from agent_client.protocol.messages import (
     QueuedMessage,
     ServerMessage,
 )
+from agent_client.transport.trust import Trust
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 ANSWER_TIMEOUT_SECONDS = 10.0
@@ -47,6 +49,14 @@ class Endpoint:
     """Base address, http or https, without a trailing slash."""
     agent_id: str
     agent_token: str
+    trust: Trust = field(default_factory=Trust)
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Return how to speak TLS with the server, None for http; raises ConnectionFailed."""
+        try:
+            return self.trust.context_for(self.server)
+        except OSError as error:
+            raise ConnectionFailed(f"{self.server}: {error.strerror or error}") from error
 
     @property
     def headers(self) -> dict[str, str]:

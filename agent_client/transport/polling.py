@@ -12,7 +12,7 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -43,8 +43,11 @@ from agent_client.transport.base import (
 )
 
 if TYPE_CHECKING:
+    import ssl
+
     from requests import Response
     from requests import Session as HttpSession
+    from requests.adapters import HTTPAdapter
 
 MAX_FRAMES_BYTES = 1024 * 1024
 """Log bytes of one request: on a slow line the heartbeat must still come through."""
@@ -140,6 +143,9 @@ class PollingTransport:
             self._http = requests.Session()
             self._http.trust_env = not is_loopback(self._endpoint.server)
             self._http.headers.update(self._endpoint.headers)
+            context = self._endpoint.tls_context()
+            if context is not None:
+                self._http.mount("https://", adapter_for(context))
         try:
             response = self._http.post(
                 self._endpoint.server + path,
@@ -151,6 +157,25 @@ class PollingTransport:
         except requests.RequestException as error:
             raise ConnectionFailed(_cause(error)) from error
         return _checked(response)
+
+
+def adapter_for(context: ssl.SSLContext) -> HTTPAdapter:
+    """Return what makes `requests` use exactly this context: by itself it adds public CAs."""
+    from requests.adapters import HTTPAdapter
+
+    class Adapter(HTTPAdapter):
+        """Connects with the given context only."""
+
+        def init_poolmanager(self, *args: Any, **options: Any) -> None:
+            """Make the pool with the context."""
+            # A pinned certificate is its own proof; its names are not compared.
+            named = None if context.check_hostname else False
+            super().init_poolmanager(*args, **options, ssl_context=context, assert_hostname=named)
+
+        def cert_verify(self, *_args: Any) -> None:
+            """Leave the connection as the context has it."""
+
+    return Adapter()
 
 
 class _ErrorBody(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ path; the answer to the heartbeat proves the whole of it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
@@ -63,6 +64,7 @@ class WebSocketTransport:
         from websockets.typing import Subprotocol
 
         endpoint = self._endpoint
+        context = await asyncio.to_thread(endpoint.tls_context)
         try:
             self._socket = await connect(
                 f"{ws_url(endpoint.server)}/ws/agent/{endpoint.agent_id}",
@@ -75,6 +77,7 @@ class WebSocketTransport:
                 ping_timeout=PING_INTERVAL_SECONDS,
                 close_timeout=1,
                 proxy=None if is_loopback(endpoint.server) else True,
+                ssl=context,
             )
         except InvalidStatus as error:
             status = error.response.status_code
