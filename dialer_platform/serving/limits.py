@@ -14,6 +14,9 @@ SLOWEST_BODY_BYTES_PER_SECOND = 32 * 1024
 # instead of a reset connection.
 DRAIN_BYTES = 64 * MIB
 
+# Connections without a request, or with half of one; an idle one costs 2 KB.
+MAX_WAITING_PER_ADDRESS = 2_000
+
 DEFAULT_BODY_BYTES = MIB
 LARGEST_BODY_BYTES = 12 * MIB
 LOGIN_BODY_BYTES = 64 * 1024

@@ -16,6 +16,7 @@ from daphne.http_protocol import HTTPFactory, WebRequest
 from twisted.web.http import HTTPChannel
 
 from dialer_platform.serving import limits
+from dialer_platform.serving.waiting import WaitingConnections
 
 KEEP_ALIVE_SECONDS = 60
 
@@ -103,6 +104,20 @@ class TimedChannel(HTTPChannel):
         """Start idle."""
         super().__init__()
         self.deadline: float | None = None
+        self.address = ""
+
+    def connectionMade(self) -> None:
+        """Join those that wait for a request."""
+        super().connectionMade()
+        if self.transport is not None:
+            self.address = str(getattr(self.transport.getPeer(), "host", ""))
+        self.factory.let_wait(self)
+
+    def requestDone(self, request: Any) -> None:
+        """Wait for the next request once this one is answered."""
+        super().requestDone(request)
+        if self.transport is not None:
+            self.factory.let_wait(self)
 
     def dataReceived(self, data: bytes) -> None:
         """Start the clock with the first byte of a request."""
@@ -118,11 +133,13 @@ class TimedChannel(HTTPChannel):
     def allContentReceived(self) -> None:
         """Stop the clock: from here on the application takes the time it needs."""
         self.stop_clock()
+        self.factory.waiting.discard(self.address, self)
         super().allContentReceived()
 
     def connectionLost(self, reason: Any) -> None:
         """Forget a connection that ended."""
         self.stop_clock()
+        self.factory.waiting.discard(self.address, self)
         super().connectionLost(reason)
 
     def stop_clock(self) -> None:
@@ -141,12 +158,22 @@ class LimitedHTTPFactory(HTTPFactory):
         super().__init__(server)
         self.timeOut = KEEP_ALIVE_SECONDS
         self.receiving: set[TimedChannel] = set()
+        exempt: frozenset[str] = getattr(server, "trusted_proxies", frozenset())
+        self.waiting: WaitingConnections[TimedChannel] = WaitingConnections(
+            limit=limits.MAX_WAITING_PER_ADDRESS, exempt=exempt
+        )
 
     def buildProtocol(self, addr: Any) -> Any:
         """Return the protocol of a new connection."""
         protocol = super().buildProtocol(addr)
         protocol.requestFactory = LimitedRequest
         return protocol
+
+    def let_wait(self, channel: TimedChannel) -> None:
+        """Let a connection wait, at the cost of the one that waited longest when too many do."""
+        oldest = self.waiting.add(channel.address, channel)
+        if oldest is not None and oldest.transport is not None:
+            oldest.transport.abortConnection()
 
     def cut_slow_requests(self) -> int:
         """End connections whose request is not complete in time; returns how many."""

@@ -37,9 +37,13 @@ class WebServer:
         *,
         host: str,
         port: int,
+        trusted_proxies: frozenset[str] = frozenset(),
         on_ready: Callable[[str, int], None] = lambda host, port: None,
     ) -> None:
-        """Prepare to listen; port 0 takes a free one, which `on_ready` is told."""
+        """Prepare to listen; port 0 takes a free one, which `on_ready` is told.
+
+        Of `trusted_proxies` any number of connections may wait for a request.
+        """
         self._on_ready = on_ready
         address = host.strip("[]").replace(":", r"\:")
         self._server = _Server(
@@ -54,6 +58,7 @@ class WebServer:
             server_name="dialer",
             ready_callable=self._ready,
         )
+        self._server.trusted_proxies = trusted_proxies
 
     def run(self) -> bool:
         """Serve until stopped; False when the address could not be listened on."""
@@ -86,6 +91,7 @@ class _Server(daphne.server.Server):
     """The library's server with our limits and a shutdown that tolerates finished calls."""
 
     could_not_listen = False
+    trusted_proxies: frozenset[str] = frozenset()
 
     def run(self) -> None:
         """Listen and serve with the limited factories."""

@@ -23,6 +23,7 @@ sys.modules["dialer_platform.runtime"].stop = lambda: print("stopped", flush=Tru
 from dialer_platform.serving import WebServer, limits
 import signal
 limits.HEADER_SECONDS = 1.0
+limits.MAX_WAITING_PER_ADDRESS = 20
 
 async def application(scope, receive, send):
     if scope["path"] == "/crash":
@@ -169,3 +170,17 @@ def test_socket_takes_no_message_over_a_mebibyte(port):
     with connect(f"ws://127.0.0.1:{port}/", proxy=None) as near, pytest.raises(ConnectionClosed):
         near.send("1".ljust(1024 * 1024 + 1))
         near.recv(10)
+
+
+def test_connections_without_a_request_are_bounded(port):
+    with connect(f"ws://127.0.0.1:{port}/", open_timeout=5) as websocket:
+        waiting = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(25)]
+        for one in waiting[:5]:
+            with pytest.raises(ConnectionResetError):
+                one.recv(1)
+        waiting[-1].sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert waiting[-1].recv(12) == b"HTTP/1.1 200"
+        websocket.send("3")
+        assert websocket.recv(5) == "xxx"
+        for one in waiting:
+            one.close()

@@ -57,7 +57,11 @@ class Command(BaseCommand):
                 self.agent.start()
 
         server = WebServer(
-            application, host=settings.DIALER_HOST, port=settings.DIALER_PORT, on_ready=ready
+            application,
+            host=settings.DIALER_HOST,
+            port=settings.DIALER_PORT,
+            trusted_proxies=settings.TRUSTED_PROXIES,
+            on_ready=ready,
         )
         self.stop_on_signals(server.stop)
         is_served = server.run()
