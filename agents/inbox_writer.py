@@ -1,7 +1,5 @@
 """The writer: one thread per process that stores agents' messages by group commit.
 
-While one commit waits for the disk, everything that arrives gathers in the queue and
-goes into the next; so the rate grows with the load and not with the number of fsyncs.
 A batch that fails is repeated step by step; a message that fails five times is set aside
 with a line in the log, so that it never blocks what is behind it (R31). While the
 database does not answer, nothing counts as failed and nothing is lost (R32).
@@ -11,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
@@ -20,6 +17,7 @@ from agent_client.protocol import codec
 from agents.inbox_batch import Submission, run_batch
 from agents.inbox_registry import Registry
 from agents.reply import Reply
+from dialer_platform.storage.gathering import GatheringThread
 
 log = logging.getLogger("dialer.agents.inbox")
 
@@ -43,68 +41,34 @@ class Writer:
         """Keep the registry; `run` stores a batch or raises."""
         self._registry = registry
         self._run_batch = run
-        self._max_waiting = max_waiting
-        self._waiting: deque[Submission] = deque()
-        self._changed = threading.Condition()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._queue: GatheringThread[Submission] = GatheringThread(
+            "inbox-writer",
+            self._store,
+            max_waiting=max_waiting,
+            max_batch=MAX_BATCH,
+            # Looked up in the thread: each has a connection of its own.
+            on_end=lambda: connection.close(),
+        )
         self.counts = {"batches": 0, "stored": 0, "retried": 0, "set_aside": 0, "refused": 0}
 
     @property
     def waiting(self) -> int:
         """Return how many submissions wait for the next commit."""
-        return len(self._waiting)
+        return self._queue.waiting
 
     def put(self, submission: Submission) -> bool:
         """Queue it for the next commit; False when the queue is full. Starts the thread."""
-        with self._changed:
-            if len(self._waiting) >= self._max_waiting:
-                self.counts["refused"] += 1
-                return False
-            self._waiting.append(submission)
-            if self._thread is None:
-                self._start_thread()
-            self._changed.notify()
-        return True
+        is_queued = self._queue.put(submission)
+        self.counts["refused"] += not is_queued
+        return is_queued
 
     def start(self) -> None:
         """Start the thread unless it runs."""
-        with self._changed:
-            if self._thread is None:
-                self._start_thread()
+        self._queue.start()
 
     def stop(self, timeout_seconds: float = 10.0) -> None:
         """Store what waits, then end the thread; what is not stored was never confirmed."""
-        with self._changed:
-            thread, self._thread = self._thread, None
-            self._stopping.set()
-            self._changed.notify()
-        if thread:
-            thread.join(timeout_seconds)
-
-    def _start_thread(self) -> None:
-        """Start the thread; the caller holds the condition."""
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=self._work, args=(self._stopping,), name="inbox-writer", daemon=True
-        )
-        self._thread.start()
-
-    def _work(self, stopping: threading.Event) -> None:
-        """Store batch after batch until told to stop and nothing waits."""
-        try:
-            while batch := self._next_batch(stopping):
-                self._store(batch, stopping)
-        finally:
-            connection.close()
-
-    def _next_batch(self, stopping: threading.Event) -> list[Submission]:
-        """Wait for work and take all of it, up to MAX_BATCH; empty means stop."""
-        with self._changed:
-            while not self._waiting and not stopping.is_set():
-                self._changed.wait()
-            count = min(len(self._waiting), MAX_BATCH)
-            return [self._waiting.popleft() for _ in range(count)]
+        self._queue.stop(timeout_seconds)
 
     def _store(self, batch: list[Submission], stopping: threading.Event) -> None:
         """Store the batch together, else each of its steps alone, and tell the agents."""
