@@ -64,7 +64,7 @@ class SettingUnusable(Exception):
 def finding_of(error: BaseException, phase: str) -> Finding:
     """Return the finding that an error during a phase amounts to; phases and details empty."""
     outcome, reason = _judge(error)
-    text = str(error) or type(error).__name__
+    text = _words(error) or type(error).__name__
     if reason == "crash":
         return crash(error)
     if reason == "timeout":
@@ -114,3 +114,10 @@ def _judge_errno(number: int) -> tuple[str, str]:
     if number in _OWN_ERRNOS:
         return "error", _OWN_ERRNOS[number]
     return "down", _TARGET_ERRNOS.get(number, "unreachable")
+
+
+def _words(error: BaseException) -> str:
+    """Return an error in words: the system's sentence without its number."""
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):
+        return error.strerror
+    return str(error)

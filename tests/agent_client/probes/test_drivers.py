@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from agent_client.probes.blocking import run_blocking
+from agent_client.probes.failures import finding_of
 from agent_client.probes.kind import (
     Address,
     Finding,
@@ -173,3 +174,8 @@ def test_address_is_permitted_when_the_host_allows_it() -> None:
 def test_metadata_name_is_denied_before_it_is_looked_up(resolver: Resolver) -> None:
     prepared = prepare(task("http", "http://Metadata.google.internal./", {}, 1))
     assert run_blocking(*prepared, resolver).reason == "denied"
+
+
+def test_refused_connection_is_told_in_words() -> None:
+    finding = finding_of(ConnectionRefusedError(111, "Connection refused"), "connect")
+    assert finding.error == "Connection refused"
