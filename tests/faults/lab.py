@@ -79,7 +79,8 @@ class Lab:
 
     def unfinished(self) -> int:
         """Return how many tasks have not ended; a server that is away counts as one."""
-        return self._count("running", "waiting", "blocked")
+        # In the order of a task's life: one that moves between two requests is met again.
+        return self._count("blocked", "waiting", "running")
 
     def running(self) -> int:
         """Return how many tasks run; a server that is away counts as one."""
