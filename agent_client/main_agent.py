@@ -57,6 +57,8 @@ class MainAgent:
         Terminal errors of the start (no credential, refused token, locked state) come out
         as they are: the caller says them and ends.
         """
+        # Nothing of the agent is for others; scripts get 022 again.
+        os.umask(0o077)
         self._state.lock()
         try:
             return asyncio.run(self._live())

@@ -21,6 +21,7 @@ from agent_client.errors import Terminal
 _IDENTITY_FILE = "identity.json"
 _INSTANCE_FILE = "instance"
 _LOCK_FILE = "agent.lock"
+_OTHERS = 0o077
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,6 +54,9 @@ class StateDirectory:
         """Create the directory and lock it; raises Terminal when another agent has it."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self.path.stat().st_mode & _OTHERS:
+                # It holds the credential and the policy, and may be older than this rule.
+                self.path.chmod(0o700)
             file = (self.path / _LOCK_FILE).open("a+b")
         except OSError as error:
             raise Terminal(f"{self.path}: {error.strerror}", code="state_unusable") from error

@@ -38,7 +38,7 @@ class ProbeFilter(django_filters.FilterSet):  # type: ignore[misc]  # it has no 
 class IncidentFilter(django_filters.FilterSet):  # type: ignore[misc]  # it has no types
     """`probe`, and `open` for those that have not ended."""
 
-    probe = django_filters.NumberFilter(field_name="probe_id")
+    probe = django_filters.NumberFilter(field_name="probe_id", min_value=1, max_value=2**63 - 1)
     open = django_filters.BooleanFilter(field_name="ended_at", lookup_expr="isnull")
 
     class Meta:

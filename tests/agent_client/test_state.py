@@ -25,6 +25,15 @@ def test_directory_is_private_when_it_is_made(state):
     assert stat.S_IMODE(state.path.stat().st_mode) == 0o700
 
 
+def test_directory_that_was_open_is_closed(tmp_path):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state").chmod(0o777)
+    found = StateDirectory(tmp_path / "state")
+    found.lock()
+    found.close()
+    assert stat.S_IMODE(found.path.stat().st_mode) == 0o700
+
+
 def test_second_agent_is_refused_when_the_directory_is_locked(state):
     with pytest.raises(Terminal) as caught:
         StateDirectory(state.path).lock()

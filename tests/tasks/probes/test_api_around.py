@@ -156,3 +156,10 @@ def test_list_of_probes_takes_a_constant_number_of_queries(
     assert timezone.now()
     with django_assert_max_num_queries(9):
         assert client.get(URL).json()["count"] == 5
+
+
+@pytest.mark.parametrize("number", ["1e30", "99999999999999999999", "-1", "0", "x"])
+def test_incidents_of_a_number_that_no_probe_has_are_refused(client, number):
+    answer = client.get(f"{URL}incidents/?probe={number}")
+    assert answer.status_code == 400
+    assert list(answer.json()["fields"]) == ["probe"]
