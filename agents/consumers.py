@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from agent_client.protocol.messages import (
     TasksBatch,
 )
 from agents import connections, credentials
+from agents.admission import admission
 from agents.connections import Connection
 from agents.conversation import Conversation
 from agents.principal import AgentPrincipal
@@ -58,7 +60,17 @@ class AgentConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no typ
             raise StopConsumer
 
     async def connect(self) -> None:
-        """Accept the socket of a host that proves who it is; refuse browsers."""
+        """Accept the socket of a host that proves who it is; refuse browsers.
+
+        In a crowd each waits for its turn; when the line is too long, it is told to come again.
+        """
+        turn = admission.arrive(time.monotonic())
+        if turn is None:
+            await self.send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
+            await self.send({"type": "websocket.close", "code": connections.CLOSE_TRY_AGAIN})
+            raise StopConsumer
+        if turn:
+            await asyncio.sleep(turn)
         try:
             principal = await self._authenticate()
         except DomainError as error:

@@ -43,6 +43,7 @@ PING_INTERVAL_SECONDS = 20.0
 WRITE_BUFFER_BYTES = 1024 * 1024
 """So much may wait in the socket before send waits: two chunks, memory stays flat."""
 CLOSE_REFUSED = 4401
+CLOSE_TRY_AGAIN = 1013
 CLOSE_OTHER_INSTANCE = 4409
 
 
@@ -150,5 +151,8 @@ def _classify(error: ConnectionClosed, *, heard: bool) -> ConnectionFailed | Cre
         return CredentialRefused(reason)
     if code == CLOSE_OTHER_INSTANCE:
         return CredentialRefused(reason or "another agent is connected with this credential")
+    if code == CLOSE_TRY_AGAIN:
+        # A crowd at the door is no proxy: polling instead would only add to it.
+        return ConnectionFailed("the server asks to come again", code="server_busy")
     kind = ConnectionFailed if heard else HandshakeBlocked
     return kind(reason or f"the socket was closed ({code})")

@@ -26,6 +26,7 @@ from agent_client.protocol.messages import (
     Welcome,
 )
 from agents import connections, consumers, conversation, delivery, hot, inbox
+from agents.admission import Admission
 from agents.consumers import AgentConsumer
 from agents.models import Agent
 from agents.services import presence
@@ -321,3 +322,24 @@ async def test_host_that_cannot_be_written_to_is_disconnected(host, monkeypatch)
     monkeypatch.setattr(consumers, "frames_of", lambda messages: 1 // 0)
     connections.get(host.agent_id).send([Ack(message_id="1")])
     assert await host.closed_with() == connections.CLOSE_TOO_SLOW
+
+
+async def test_host_in_a_crowd_waits_for_its_turn(enrolled, monkeypatch):
+    monkeypatch.setattr(consumers, "admission", Admission(per_second=20))
+    consumers.admission.arrive(time.monotonic())
+    began = time.monotonic()
+    host = Host(enrolled[0].id, enrolled[1])
+    await host.greet()
+    assert time.monotonic() - began >= 0.04
+    await host.socket.disconnect()
+
+
+async def test_host_that_finds_the_line_too_long_is_told_to_come_again(enrolled, monkeypatch):
+    crowd = Admission(per_second=1, longest_wait_seconds=0)
+    monkeypatch.setattr(consumers, "admission", crowd)
+    crowd.arrive(time.monotonic())
+    host = Host(enrolled[0].id, enrolled[1])
+    connected, _ = await host.socket.connect(10)
+    assert connected
+    assert await host.closed_with() == connections.CLOSE_TRY_AGAIN
+    assert crowd.turned_away == 1
