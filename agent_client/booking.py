@@ -85,13 +85,20 @@ class Ledger:
     def restore(self, spec: TaskSpec, *, cpu_ids: Iterable[int]) -> None:
         """Book for a task taken over from a former agent, even beyond what is left.
 
-        cpu_ids are the cores it is known to have. One that has not started, or whose script
-        cannot be asked, gets free ones: its cores are promised all the same.
+        cpu_ids are the cores it is known to have, none where it has not started or cannot
+        be asked. It never has fewer than it was promised: what is not known is filled up
+        with free cores, and with taken ones only when nothing is free.
         """
+        key = (spec.task_id, spec.offer)
+        self._bookings.pop(key, None)
         known = tuple(cpu_ids)
-        others = [core for core in (*self._free_cores(), *self._cpu_ids) if core not in known]
-        cores = tuple(dict.fromkeys((*known, *others)))[: spec.cpu_cores]
-        self._bookings[spec.task_id, spec.offer] = Booking(cores, spec.gpu_ids, spec.gpu_memory_mb)
+        if len(known) > spec.cpu_cores:
+            # Nothing pins it, so it may count with any of its cores, those that are free first.
+            free = set(self._free_cores())
+            known = tuple(sorted(known, key=lambda core: core not in free))
+        cores = dict.fromkeys((*known, *self._free_cores(), *self._cpu_ids))
+        booked = tuple(cores)[: spec.cpu_cores]
+        self._bookings[key] = Booking(booked, spec.gpu_ids, spec.gpu_memory_mb)
 
     def release(self, key: TaskKey) -> None:
         """Give back what a task had; one without a booking is ignored."""

@@ -94,9 +94,12 @@ class Runs:
 
         What runs or has ended is reported by the supervisor through `changed`.
         """
-        for key, task in list(self._supervisor.tasks().items()):
+        tasks = list(self._supervisor.tasks().items())
+        # Known cores first: a task that is guessed some must not be guessed those of another.
+        for _key, task in sorted(tasks, key=lambda pair: not _affinity(pair[1])):
             if task.state != "finished":
                 self._rebook(task)
+        for key, task in tasks:
             if task.state == "accepted":
                 self._reports.accepted(key)
 
@@ -238,9 +241,13 @@ class Runs:
             self._reports.accepted(key)
 
     def _rebook(self, task: LocalTask) -> None:
-        """Book what an adopted task has; one that was booked here keeps its booking."""
-        if self._ledger.get(task.key) is None:
-            self._ledger.restore(task.spec, cpu_ids=_affinity(task))
+        """Book what an adopted task has; one that was started here keeps its booking."""
+        if task.key in self._launched:
+            return
+        known = _affinity(task)
+        # A guess made before the script could be asked gives way to what it really has.
+        if known or self._ledger.get(task.key) is None:
+            self._ledger.restore(task.spec, cpu_ids=known)
 
     def _store(self, spec: TaskSpec) -> None:
         """Write the offer durably; raises Rejected when the disk does not take it."""

@@ -98,6 +98,38 @@ def test_unpinned_adopted_task_books_no_core_when_it_asked_none(ledger):
     assert ledger.book(spec(1, cpu_cores=4)).cpu_ids == (2, 3, 5, 7)
 
 
+def test_adopted_task_gets_free_cores_when_its_own_are_not_known(ledger):
+    ledger.restore(spec(1, cpu_cores=2), cpu_ids=())
+    ledger.restore(spec(2, cpu_cores=2), cpu_ids=())
+    assert ledger.get((1, 1)).cpu_ids == (2, 3)
+    assert ledger.get((2, 1)).cpu_ids == (5, 7)
+
+
+def test_adopted_task_is_filled_up_when_it_has_fewer_cores_than_promised(ledger):
+    ledger.book(spec(1, cpu_cores=1))
+    ledger.restore(spec(2, cpu_cores=3), cpu_ids=(7,))
+    assert ledger.get((2, 1)).cpu_ids == (7, 3, 5)
+
+
+def test_adopted_task_shares_cores_only_when_none_is_free(ledger):
+    ledger.book(spec(1, cpu_cores=3))
+    ledger.restore(spec(2, cpu_cores=2), cpu_ids=())
+    assert ledger.get((2, 1)).cpu_ids == (7, 2)
+
+
+def test_unpinned_adopted_task_counts_with_free_cores_first(ledger):
+    ledger.book(spec(1, cpu_cores=2))
+    ledger.restore(spec(2, cpu_cores=2), cpu_ids=(2, 3, 5, 7))
+    assert ledger.get((2, 1)).cpu_ids == (5, 7)
+
+
+def test_guessed_cores_give_way_when_the_task_can_be_asked(ledger):
+    ledger.restore(spec(1, cpu_cores=2), cpu_ids=())
+    ledger.restore(spec(1, cpu_cores=2), cpu_ids=(5, 7))
+    assert ledger.get((1, 1)).cpu_ids == (5, 7)
+    assert ledger.book(spec(2, cpu_cores=2)).cpu_ids == (2, 3)
+
+
 def test_release_is_harmless_when_nothing_is_booked(ledger):
     ledger.release((1, 1))
     assert ledger.get((1, 1)) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -452,6 +453,24 @@ def test_accepted_offer_is_said_again_when_adopted(world):
     world.runs.adopt()
     assert world.kinds() == [Accepted]
     assert world.ledger.slots_booked == 1
+
+
+def test_script_keeps_its_cores_when_another_task_is_adopted_first(world, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0}, raising=False)
+    world.supervisor.accept(spec(1, cpu_cores=1))
+    running = world.supervisor.accept(spec(2, cpu_cores=1))
+    running.identity = ProcessIdentity(2**22 + 1, 1, "boot")
+    world.runs.adopt()
+    assert [world.ledger.get(key).cpu_ids for key in (KEY, (2, 1))] == [(1,), (0,)]
+
+
+def test_guessed_cores_are_corrected_when_the_adopted_script_runs(world, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1}, raising=False)
+    world.supervisor.accept(spec(1, cpu_cores=1))
+    world.runs.adopt()
+    assert world.ledger.get(KEY).cpu_ids == (0,)
+    world.move("running")
+    assert world.ledger.get(KEY).cpu_ids == (1,)
 
 
 def test_log_of_adopted_task_asks_the_server_when_it_runs(world):
