@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 _INTERRUPTED = 130
 _SCRIPT_TYPES = ("shell", "python", "powershell")
@@ -146,5 +147,13 @@ def _add_task_commands(commands: Commands[argparse.ArgumentParser]) -> None:
         parser.add_argument("id", type=int, metavar="ID", help="id of the task")
 
 
+def _end(code: int) -> NoReturn:
+    """End the process, also when a probe's thread hangs; only here, where it is ours to end."""
+    pool = sys.modules.get("agent_client.probing.pool")  # other commands have not loaded it
+    if pool is not None:
+        pool.end_despite_hung_threads(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _end(main())

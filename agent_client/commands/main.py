@@ -18,7 +18,6 @@ from agent_client.catalogue import announce, resolve_language
 from agent_client.config import AgentConfig, load_config
 from agent_client.errors import AgentError, ConfigError, ExitCode
 from agent_client.logger import catch_unhandled, setup_logging
-from agent_client.probing.pool import end_despite_hung_threads
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +55,6 @@ def run(options: argparse.Namespace) -> int:
         )
     finally:
         log.close()
-    end_despite_hung_threads(code)
     return code
 
 

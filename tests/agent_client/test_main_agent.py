@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -183,3 +184,17 @@ async def test_face_does_what_its_names_say_when_the_agent_runs(host, monkeypatc
     assert agent.get_resource_info() is not None
     agent.leave()
     assert await living == ExitCode.OK
+
+
+HANG = """
+import sys, threading
+from agent_client import __main__ as program
+from agent_client.probing.pool import _THREADS
+threading.Thread(target=threading.Event().wait, name=f"{_THREADS}_0").start()
+program._end(5)
+"""
+
+
+def test_program_ends_although_a_probe_hangs():
+    done = subprocess.run([sys.executable, "-c", HANG], cwd=ROOT, timeout=60, check=False)
+    assert done.returncode == 5

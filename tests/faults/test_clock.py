@@ -53,7 +53,7 @@ def test_shim_moves_the_wall_clock_only(clocks: tuple[Clock, Clock]) -> None:
 
 
 def test_jumps_change_nothing(lab: Lab, clocks: tuple[Clock, Clock]) -> None:
-    count = trials(ROW, short=8, long=60)
+    count = trials(ROW, short=6, long=60)
     for number in range(count):
         # A limit of a minute is not reached because the wall clock says so.
         lab.submit(8, timeout=60)

@@ -108,7 +108,7 @@ def test_agents_disk_loses_power(tmp_path: Path) -> None:
 
 
 def test_servers_disk_loses_power(tmp_path: Path) -> None:
-    count = trials(POWER, short=2, long=50)
+    count = trials(POWER, short=1, long=50)
     with (
         own_disk(tmp_path, "data", size_mb=SERVERS_SIZE_MB) as disk,
         running_lab(tmp_path) as lab,

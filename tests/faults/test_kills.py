@@ -21,7 +21,7 @@ AGENTS = ("a", "b", "c", "d")
 
 @pytest.mark.parametrize("name", AGENT_FAULTS)
 def test_killed_on_the_host(tmp_path: Path, name: str) -> None:
-    count = trials("kill -9 on the host: at random", short=12, long=300)
+    count = trials("kill -9 on the host: at random", short=8, long=300)
     with running_lab(tmp_path, agents=AGENTS) as lab:
         assert repeat(lab, count // len(AGENTS), lambda: AGENT_FAULTS[name](lab), busy=40) == []
 

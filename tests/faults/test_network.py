@@ -58,14 +58,14 @@ def bad_weather(lab: Lab, proxy: Proxy, name: str, *, longest: float) -> None:
 
 @pytest.mark.parametrize("name", WEATHER)
 def test_tasks_survive_the_weather(lab: Lab, proxy: Proxy, name: str) -> None:
-    count = trials(ROW, short=2, long=40)
+    count = trials(ROW, short=1, long=40)
     assert repeat(lab, count, lambda: bad_weather(lab, proxy, name, longest=2)) == []
     assert proxy.connections > 0
 
 
 def test_replayed_and_doubled_messages_have_the_effect_of_one(lab: Lab, proxy: Proxy) -> None:
     """Whatever was not confirmed when the line broke is sent again on the next one."""
-    count = trials(ROW, short=4, long=60)
+    count = trials(ROW, short=2, long=60)
 
     def break_the_answers() -> None:
         # The server gets and stores everything; no confirmation gets back.

@@ -80,7 +80,7 @@ def are_final(lab: Lab, ids: list[int]) -> bool:
 
 
 def test_main_agent_killed_at_its_steps(tmp_path: Path) -> None:
-    steps = numbers(MAIN_STEPS, short=16)
+    steps = numbers(MAIN_STEPS, short=12)
     with running_lab(tmp_path, agents=(), lines=5) as lab:
         rounds = [steps[start : start + len(AGENTS)] for start in range(0, len(steps), len(AGENTS))]
         killed = sum(struck_at(lab, some) for some in rounds)
@@ -123,7 +123,7 @@ def test_every_call_of_a_sub_agent_fails_once(tmp_path: Path, error: str) -> Non
 
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
 def test_every_call_of_the_main_agent_fails_once(tmp_path: Path, error: str) -> None:
-    steps = numbers(MAIN_STEPS, short=8, row=ERRORS_ROW)
+    steps = numbers(MAIN_STEPS, short=4, row=ERRORS_ROW)
     with running_lab(tmp_path, agents=(), lines=5) as lab:
         lab.losses_allowed = True
         for start in range(0, len(steps), len(AGENTS)):

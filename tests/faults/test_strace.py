@@ -51,7 +51,7 @@ def run_under(lab: Lab, injection: str) -> None:
 def test_agent_survives_failing_system_calls(tmp_path: Path) -> None:
     if shutil.which("strace") is None:
         missing("strace", FileNotFoundError("strace"))
-    count = trials(ROW, short=4, long=120)
+    count = trials(ROW, short=3, long=120)
     with running_lab(tmp_path, lines=5) as lab:
         lab.losses_allowed = True
         end_agent(lab, "host1")
