@@ -22,7 +22,8 @@ IDS = ["0", "999999", "9223372036854775808", "9" * 30, "x", "²"]
 NAMES = [
     *("name", "template_type", "script_content", "script_type", "priority", "cpu_cores"),
     *("gpu_count", "gpu_memory", "depends_on", "agent_id", "labels", "timeout", "env"),
-    *("working_dir", "run_as", "limits", "merge_output", "ids", "action", "next", "q", "template", "rerun", "status"),
+    *("working_dir", "run_as", "limits", "merge_output", "ids", "action", "next", "q"),
+    *("template", "rerun", "status"),
     *("page", "page_size", "ordering", "offset", "limit", "created_after", "max_uses", "scope"),
 ]
 TEXTS = ["", "0", "-1", "1e9", "9" * 30, "a\x00b", "<b>", "日本", "x" * 300, "1,2,x", "²", "NaN"]
