@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults check bench schema messages setup setup-dev clean
+.PHONY: help run test faults check bench agent-wheel schema messages setup setup-dev clean
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ check: setup-dev ## Format, lint, types, migrations, templates, rules, style bud
 
 bench: setup-dev ## Measure on this machine and print the tables
 	$(BIN)/python -m bench
+
+agent-wheel: setup ## Build the wheel of the agent into dist/
+	$(BIN)/python manage.py agent_wheel dist
 
 schema: setup-dev ## Write the OpenAPI schema to build/openapi.yaml
 	@mkdir -p build

@@ -23,6 +23,7 @@ urlpatterns = [
     path("", include("dialer_platform.console.urls")),
     path("tasks/", include("tasks.urls")),
     path("agents/", include("agents.urls")),
+    path("agent/", include("agents.public_urls")),
     path("probes/", include("tasks.probes.urls")),
     path("alerts/", include("tasks.alerts.urls")),
     path("templates/", include("templates_app.urls")),

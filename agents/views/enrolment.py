@@ -5,10 +5,13 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_POST, require_safe
 
+from agents.distribution import releases
+from agents.distribution.installer import install_command
 from agents.forms import EnrolmentForm
 from agents.models import Agent, EnrolmentToken
 from agents.services.enrolment import create_enrolment_token
 from agents.views.access import allowed
+from agents.views.distribution import server_of
 from dialer_platform.accounts.models import AuditEvent
 from dialer_platform.accounts.principal import Principal
 from dialer_platform.console.htmx import answers_errors, render_fragment, render_page
@@ -25,10 +28,9 @@ def enrol(request: HttpRequest) -> HttpResponse:
     token, text = create_enrolment_token(
         actor=principal, tenant=principal.tenant, max_uses=form.max_uses
     )
-    server = request.build_absolute_uri("/").rstrip("/")
     context = {
         "token": token,
-        "command": f"python -m agent_client main --server {server} --enroll {text}",
+        "command": install_command(server_of(request), releases.current(), text),
         "joined": [],
         "is_loopback": request.get_host().partition(":")[0] in {"127.0.0.1", "localhost"},
     }

@@ -23,7 +23,11 @@ from dialer_platform.accounts.sessions import end_or_prolong, session_principal
 # Open to strangers, by route name. /metrics judges the caller itself (loopback or token);
 # the address that a target reports to carries its credential in the path.
 OPEN_ROUTES = frozenset(
-    {"login", "healthz", "readyz", "metrics", "set_language", "probe-push", "favicon"}
+    {
+        *("login", "healthz", "readyz", "metrics", "set_language", "probe-push", "favicon"),
+        # A new host has no credential yet; these hold the agent's code and no secret.
+        *("agent-install-py", "agent-install-sh", "agent-release", "agent-wheel"),
+    }
 )
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]

@@ -105,7 +105,7 @@ def test_page_polls_when_the_socket_is_blocked(page: Page):
 def test_adding_an_agent_waits_and_lights_up(page: Page, stack: Stack):
     page.goto("/agents/")
     page.get_by_test_id("agent-add").click()
-    token = page.locator("#enrol-command").inner_text().split()[-1]
+    token = page.locator("#enrol-command").inner_text().split()[0].partition("=")[2]
     expect(page.get_by_test_id("enrolment-state")).to_contain_text("waiting for the host")
     body = {"enroll_token": token, "name": "newcomer", "instance_id": "i-9", "system": {}}
     requests.post(f"{stack.url}/api/v1/agents/register/", json=body, timeout=10).raise_for_status()

@@ -1,0 +1,1 @@
+"""How the agent reaches its hosts: its wheel, the installer, and what of both is served."""

@@ -1,0 +1,269 @@
+"""The installer that a new host runs: Python's standard library only, one file, no server code.
+
+The server sends this text with one call of `install` at its end. Promises that nothing is
+left half done: a version is built beside the others and one rename makes it current. The
+enrolment token comes by the environment or by standard input, never in an address.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+TOKEN_VARIABLES = ("DIALER_ENROLL_TOKEN", "AGENT_ENROLL_TOKEN")
+ONLINE_SECONDS = 45
+UNIT = "dialer-agent.service"
+
+LAUNCHER = """\
+#!/bin/sh
+# Starts the current version of the agent. Versions are folders; `current` is a link to one.
+# The link is resolved here, so that what runs never reads files of another version.
+home=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd -P)
+export AGENT_STATE_DIR="${AGENT_STATE_DIR:-$home}"
+export AGENT_CONFIG_FILE="${AGENT_CONFIG_FILE:-$home/config.json}"
+export DIALER_AGENT_HOME="$home"
+[ -f "$home/enroll_token" ] && export AGENT_ENROLL_TOKEN_FILE="$home/enroll_token"
+exec "$(readlink -f "$home/current")/bin/python" -m agent_client "$@"
+"""
+
+KEEPER = """\
+#!/bin/sh
+# Keeps the agent alive where no systemd does. Codes 0, 2, 4, 6 and 7: a restart cannot help.
+while :; do
+  "$(dirname -- "$0")/run" main
+  case $? in 0|2|4|6|7) exit ;; esac
+  sleep 5
+done
+"""
+
+# KillMode=process: a restart of the agent must not end the tasks, which are adopted.
+# Delegate=yes: the agent makes a control group for each task below its own.
+SERVICE = """\
+[Unit]
+Description=Dialer agent
+After=network-online.target
+Wants=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=simple
+ExecStart={launcher} main
+ExecReload=/bin/kill -HUP $MAINPID
+KillMode=process
+Delegate=yes
+Restart=always
+RestartSec=2
+RestartPreventExitStatus=2 4 6 7
+
+[Install]
+WantedBy={target}
+"""
+
+
+class CannotInstall(Exception):
+    """The host lacks something; the sentence says what and how to mend it."""
+
+
+def install(server: str, wheel: str, sha256: str, version: str) -> int:
+    """Install the agent, start it and wait until the server knows it; returns the exit code."""
+    try:
+        require_python()
+        home = Path.home() / ".dialer-agent"
+        make_private(home)
+        token = read_token(home)
+        folder = install_version(home, server + wheel, sha256, version)
+        write_settings(home, server, token)
+        switch(home, folder)
+        say("Starting: " + start(home))
+        return wait_until_online(home)
+    except CannotInstall as error:
+        say(f"The agent was not installed: {error}")
+        return 1
+
+
+def say(text: str) -> None:
+    """Print one line at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def require_python() -> None:
+    """Raise CannotInstall for a Python that cannot run the agent."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - it is the host's Python, whatever that is
+        raise CannotInstall(
+            f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}. "
+            "Run the command with another one, for example python3.12."
+        )
+    if not sys.platform.startswith("linux"):
+        raise CannotInstall(f"only Linux is supported, this is {sys.platform}.")
+    try:
+        import ensurepip
+        import venv
+    except ImportError:
+        raise CannotInstall(
+            "Python's venv module is missing. On Debian and Ubuntu: apt install python3-venv"
+        ) from None
+    say(f"Python {sys.version.split()[0]}, {venv.__name__}, {ensurepip.__name__}")
+
+
+def make_private(home: Path) -> None:
+    """Create the agent's directory for its owner alone."""
+    home.mkdir(mode=0o700, exist_ok=True)
+    home.chmod(0o700)
+    (home / "versions").mkdir(mode=0o700, exist_ok=True)
+
+
+def read_token(home: Path) -> str:
+    """Return the enrolment token; empty for a host that has its identity already."""
+    if (home / "identity.json").exists():
+        say("This host is enrolled already; it keeps its identity.")
+        return ""
+    for name in TOKEN_VARIABLES:
+        if os.environ.get(name, "").strip():
+            return os.environ[name].strip()
+    token = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.readline().strip()
+    if not token:
+        raise CannotInstall("there is no enrolment token. Set DIALER_ENROLL_TOKEN.")
+    return token
+
+
+def install_version(home: Path, url: str, sha256: str, version: str) -> Path:
+    """Return the folder of the version, made anew from the verified wheel."""
+    wheel = download(url)
+    if hashlib.sha256(wheel).hexdigest() != sha256:
+        raise CannotInstall("the downloaded wheel does not have the hash that was announced.")
+    folder = home / "versions" / (f"{version}-{sha256[:12]}")
+    if (folder / "complete").exists():
+        return folder
+    say(f"Installing version {version} into {folder}")
+    shutil.rmtree(folder, ignore_errors=True)
+    file = home / "versions" / url.rpartition("/")[2]
+    file.write_bytes(wheel)
+    try:
+        run([sys.executable, "-m", "venv", str(folder)])
+        run([str(folder / "bin/python"), "-m", "pip", "install", "--quiet", str(file)])
+    finally:
+        file.unlink()
+    # Its absence tells a later run that this one was interrupted.
+    (folder / "complete").write_text(sha256)
+    return folder
+
+
+def download(url: str) -> bytes:
+    """Return what the server has at the address; raises CannotInstall."""
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - our server
+            return bytes(answer.read())
+    except (OSError, ValueError) as error:
+        raise CannotInstall(f"{url} cannot be read: {error}") from None
+
+
+def run(command: list[str]) -> None:
+    """Run a program; raises CannotInstall with the end of what it said."""
+    environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    for name in TOKEN_VARIABLES:
+        environment.pop(name, None)
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment
+    )
+    if done.returncode:
+        said = (done.stdout + done.stderr).strip()[-1500:]
+        raise CannotInstall("{} failed:\n{}".format(" ".join(command[:4]), said))
+
+
+def write_settings(home: Path, server: str, token: str) -> None:
+    """Write the launcher, the token, and a configuration where there is none yet."""
+    for name, text in (("run", LAUNCHER), ("keep", KEEPER)):
+        write(home / name, text, 0o700)
+    if not (home / "config.json").exists():
+        name = os.environ.get("DIALER_AGENT_NAME") or socket.gethostname()
+        settings = {
+            "agent_server_url": server,
+            "agent_name": name,
+            "logging": {"log_dir": str(home / "logs")},
+        }
+        write(home / "config.json", json.dumps(settings, indent=2) + "\n", 0o600)
+    if token:
+        write(home / "enroll_token", token, 0o600)
+
+
+def write(path: Path, text: str, mode: int) -> None:
+    """Replace a file; nobody sees it half written or with wider rights."""
+    temporary = path.with_name(path.name + ".new")
+    descriptor = os.open(str(temporary), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    temporary.replace(path)
+
+
+def switch(home: Path, folder: Path) -> None:
+    """Make a version the current one by one rename."""
+    temporary = home / "current.new"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(folder.relative_to(home))
+    temporary.replace(home / "current")
+
+
+def start(home: Path) -> str:
+    """Start the agent by the best way the host has; returns which in words."""
+    is_root = os.geteuid() == 0
+    scope = [] if is_root else ["--user"]
+    if not has_systemd(scope):
+        subprocess.Popen(
+            ["/bin/sh", str(home / "keep")],
+            cwd=str(home),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        return (
+            "without systemd, until this host restarts. For a start at boot add to crontab: "
+            f"@reboot {home}/keep"
+        )
+    folder = Path("/etc/systemd/system" if is_root else Path.home() / ".config/systemd/user")
+    folder.mkdir(parents=True, exist_ok=True)
+    target = "multi-user.target" if is_root else "default.target"
+    write(folder / UNIT, SERVICE.format(launcher=home / "run", target=target), 0o644)
+    if not is_root:
+        # Without lingering the agent would end when the user logs out.
+        name = pwd.getpwuid(os.geteuid()).pw_name
+        subprocess.run(["loginctl", "enable-linger", name], capture_output=True)
+    run(["systemctl", *scope, "daemon-reload"])
+    run(["systemctl", *scope, "enable", UNIT])
+    run(["systemctl", *scope, "restart", "--no-block", UNIT])
+    return "systemd unit %s" % (folder / UNIT)
+
+
+def has_systemd(scope: list[str]) -> bool:
+    """Return whether a systemd answers in that scope and the owner wants it used."""
+    if os.environ.get("DIALER_AGENT_SERVICE") == "none":
+        return False
+    if not Path("/run/systemd/system").is_dir() or not shutil.which("systemctl"):
+        return False
+    asked = subprocess.run(["systemctl", *scope, "show-environment"], capture_output=True)
+    return asked.returncode == 0
+
+
+def wait_until_online(home: Path) -> int:
+    """Wait until the agent says it is well; returns the exit code for the shell."""
+    deadline = time.monotonic() + ONLINE_SECONDS
+    while time.monotonic() < deadline:
+        asked = subprocess.run([str(home / "run"), "status"], capture_output=True, text=True)
+        if asked.returncode == 0:
+            (home / "enroll_token").unlink(missing_ok=True)
+            say("The agent is online.")
+            return 0
+        time.sleep(0.5)
+    say(asked.stdout + asked.stderr)
+    say("The agent is installed and not online yet. Its log is in %s." % (home / "logs"))
+    return 3

@@ -1,0 +1,80 @@
+"""The wheels that this installation offers to its hosts: its own, and former ones for a way back.
+
+Owns the folder `agent_releases` of the data directory, one wheel a file. The own one is
+built from the sources beside this program at the first need, so a fresh clone has it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from agents.distribution.wheel import PACKAGE, Wheel, build_wheel
+
+FOLDER = "agent_releases"
+MAX_RELEASES = 20
+_FILE_NAME = re.compile(r"dialer_agent-([0-9][0-9A-Za-z.+]{0,31})-py3-none-any\.whl")
+_guard = threading.Lock()
+_own: dict[Path, str] = {}
+"""The version that this process has built into a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A wheel on offer; sha256 is in hex."""
+
+    version: str
+    path: Path
+    sha256: str
+
+
+def current() -> Release:
+    """Return the wheel of this program's own agent, built when it is not there yet."""
+    folder = settings.DIALER_DATA_DIR / FOLDER
+    # Two first requests at once would build it twice; once a process is enough.
+    with _guard:
+        if folder not in _own:
+            _own[folder] = publish(build_wheel(settings.BASE_DIR / PACKAGE), folder).version
+        version = _own[folder]
+    return find(version) or publish(build_wheel(settings.BASE_DIR / PACKAGE), folder)
+
+
+def publish(wheel: Wheel, folder: Path) -> Release:
+    """Put a wheel into the folder as a whole, or keep the same one that is there."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / wheel.file_name
+    if not path.exists() or path.read_bytes() != wheel.data:
+        # A host that downloads meanwhile reads the former file to its end.
+        temporary = path.with_suffix(f".{os.getpid()}.new")
+        temporary.write_bytes(wheel.data)
+        temporary.replace(path)
+    return Release(wheel.version, path, wheel.sha256)
+
+
+def find(version: str) -> Release | None:
+    """Return the wheel of a version, None when this installation has none."""
+    return next((one for one in on_offer() if one.version == version), None)
+
+
+def on_offer() -> list[Release]:
+    """Return all wheels, the newest file first; at most MAX_RELEASES are looked at."""
+    folder = settings.DIALER_DATA_DIR / FOLDER
+    if not folder.is_dir():
+        return []
+    paths = [path for path in folder.iterdir() if _FILE_NAME.fullmatch(path.name)]
+    paths.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    return [_release(path) for path in paths[:MAX_RELEASES]]
+
+
+def _release(path: Path) -> Release:
+    """Return what a file in the folder offers."""
+    match = _FILE_NAME.fullmatch(path.name)
+    if match is None:
+        raise ValueError(path.name)
+    return Release(match[1], path, hashlib.sha256(path.read_bytes()).hexdigest())

@@ -1,0 +1,1 @@
+"""The agent's wheel, what is served of it, and the installer."""

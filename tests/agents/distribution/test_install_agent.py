@@ -1,0 +1,96 @@
+"""The installer's steps on a host, without a network."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agents.distribution import install_agent
+from agents.distribution.install_agent import CannotInstall
+
+
+def test_old_python_is_told_what_to_do(monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 9, 2))
+    with pytest.raises(CannotInstall, match=r"Python 3\.11 or newer"):
+        install_agent.require_python()
+
+
+def test_missing_venv_is_told_what_to_do(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ensurepip", None)
+    with pytest.raises(CannotInstall, match="python3-venv"):
+        install_agent.require_python()
+
+
+def test_wrong_hash_leaves_no_version(tmp_path: Path):
+    (tmp_path / "versions").mkdir()
+    (tmp_path / "a.whl").write_bytes(b"changed")
+    with pytest.raises(CannotInstall, match="hash"):
+        install_agent.install_version(tmp_path, f"file://{tmp_path}/a.whl", "0" * 64, "1.0")
+    assert not list((tmp_path / "versions").iterdir())
+
+
+def test_complete_version_is_kept(tmp_path: Path):
+    (tmp_path / "a.whl").write_bytes(b"wheel")
+    sha256 = hashlib.sha256(b"wheel").hexdigest()
+    folder = tmp_path / "versions" / f"1.0-{sha256[:12]}"
+    folder.mkdir(parents=True)
+    (folder / "complete").touch()
+    url = f"file://{tmp_path}/a.whl"
+    assert install_agent.install_version(tmp_path, url, sha256, "1.0") == folder
+
+
+def test_token_comes_from_standard_input(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("dpe_1\n"))
+    assert install_agent.read_token(tmp_path) == "dpe_1"
+
+
+def test_missing_token_is_an_error(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    with pytest.raises(CannotInstall, match="DIALER_ENROLL_TOKEN"):
+        install_agent.read_token(tmp_path)
+
+
+def test_enrolled_host_needs_no_token(tmp_path: Path):
+    (tmp_path / "identity.json").touch()
+    assert install_agent.read_token(tmp_path) == ""
+
+
+def test_settings_of_the_owner_are_kept(tmp_path: Path):
+    (tmp_path / "config.json").write_text("{}")
+    install_agent.write_settings(tmp_path, "http://h", "dpe_1")
+    assert (tmp_path / "config.json").read_text() == "{}"
+    assert (tmp_path / "enroll_token").stat().st_mode & 0o777 == 0o600
+
+
+def test_new_settings_name_server_and_host(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("DIALER_AGENT_NAME", "box")
+    install_agent.write_settings(tmp_path, "http://h", "")
+    settings = json.loads((tmp_path / "config.json").read_text())
+    assert (settings["agent_server_url"], settings["agent_name"]) == ("http://h", "box")
+
+
+def test_launcher_runs_the_version_behind_the_link(tmp_path: Path):
+    for name in ("1", "2"):
+        program = tmp_path / "versions" / name / "bin/python"
+        program.parent.mkdir(parents=True)
+        program.write_text('#!/bin/sh\necho "$0 $AGENT_STATE_DIR $*"\n')
+        program.chmod(0o700)
+    install_agent.write_settings(tmp_path, "http://h", "")
+    install_agent.switch(tmp_path, tmp_path / "versions/1")
+    install_agent.switch(tmp_path, tmp_path / "versions/2")
+    said = subprocess.run(
+        [tmp_path / "run", "main"], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}
+    ).stdout
+    expected = f"{tmp_path}/versions/2/bin/python {tmp_path} -m agent_client main\n"
+    assert said == expected
+
+
+def test_service_leaves_tasks_alone():
+    text = install_agent.SERVICE.format(launcher="/l", target="t")
+    assert {"KillMode=process", "Delegate=yes", "Restart=always"} <= set(text.splitlines())

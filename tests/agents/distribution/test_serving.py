@@ -1,0 +1,72 @@
+"""What anybody may read below /agent/: the installer, the wheel and its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+
+import pytest
+
+from agents.distribution import releases
+from agents.distribution.installer import install_command
+from agents.distribution.wheel import Wheel
+
+
+@pytest.fixture(autouse=True)
+def _data(settings, tmp_path) -> None:
+    settings.DIALER_DATA_DIR = tmp_path
+
+
+def test_served_wheel_has_the_announced_hash(client):
+    told = client.get("/agent/release.json").json()
+    data = client.get(f"/agent/{told['file']}").content
+    assert hashlib.sha256(data).hexdigest() == told["sha256"]
+
+
+def test_unknown_version_is_not_found(client):
+    assert client.get("/agent/dialer_agent-9.9.9-py3-none-any.whl").status_code == 404
+
+
+def test_version_with_a_path_is_not_found(client):
+    assert client.get("/agent/dialer_agent-..%2Fx-py3-none-any.whl").status_code == 404
+
+
+def test_installer_names_server_and_hash_and_compiles(client):
+    text = client.get("/agent/install.py").content.decode()
+    compile(text, "install.py", "exec")
+    assert "http://testserver" in text
+    assert releases.current().sha256 in text
+
+
+def test_shell_installer_is_a_correct_script(client):
+    text = client.get("/agent/install.sh").content
+    done = subprocess.run(["sh", "-n"], input=text, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_installer_is_post_protected(client):
+    assert client.post("/agent/install.py").status_code in {403, 405}
+
+
+def test_command_carries_the_token_outside_of_the_address():
+    command = install_command("http://h:1", releases.current(), "dpe_secret")
+    assert command.startswith("DIALER_ENROLL_TOKEN=dpe_secret python3 -c ")
+    assert "dpe_secret" not in command.partition("python3")[2]
+
+
+def test_changed_installer_is_not_run(tmp_path):
+    (tmp_path / "agent").mkdir()
+    (tmp_path / "agent/install.py").write_text("print('ran')")
+    command = install_command(f"file://{tmp_path}", releases.current(), "dpe_x")
+    command = command.replace("python3", sys.executable, 1)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "changed on its way" in done.stderr
+
+
+def test_published_wheel_is_replaced_as_a_whole(tmp_path):
+    releases.publish(Wheel("1.0", b"old"), tmp_path / releases.FOLDER)
+    made = releases.publish(Wheel("1.0", b"new"), tmp_path / releases.FOLDER)
+    assert releases.find("1.0") == made
+    assert [path.name for path in made.path.parent.iterdir()] == [made.path.name]
