@@ -26,7 +26,7 @@ check: setup-dev ## Format, lint, types, migrations, templates, rules, style bud
 	$(BIN)/mypy agent_client dialer_platform agents tasks templates_app
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
-	$(BIN)/djhtml --check --tabwidth 2 dialer_platform/*/templates agents/templates tasks/templates templates_app/templates
+	$(BIN)/djhtml --check --tabwidth 2 dialer_platform/*/templates agents/templates tasks/templates tasks/*/templates templates_app/templates
 	$(BIN)/python -m pytest -q -n 0 tests/rules
 
 bench: setup-dev ## Measure on this machine and print the tables
