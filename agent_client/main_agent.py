@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from agent_client.catalogue import announce
 from agent_client.config import AgentConfig
 from agent_client.errors import ConfigError, ExitCode
+from agent_client.health.service_manager import ServiceManager
 from agent_client.policy import POLICY_FILE, load_policy, write_default
 from agent_client.protocol.messages import Heartbeat, Resources, ServerMessage, TaskSpec
 from agent_client.reload import changes_between
@@ -145,15 +146,20 @@ class MainAgent:
         self._listen_for_leave()
         leaving = asyncio.ensure_future(self._leaving.wait())
         living = asyncio.ensure_future(self._work())
+        manager = ServiceManager(os.environ)
+        signs = asyncio.ensure_future(manager.run())
         try:
             await asyncio.wait([leaving, living], return_when=asyncio.FIRST_COMPLETED)
             if living.done():
                 living.result()
         finally:
+            manager.leaving()
             leaving.cancel()
             living.cancel()
             await asyncio.gather(living, return_exceptions=True)
             await self.cleanup()
+            # Last: a long cleanup is a sign of life too.
+            signs.cancel()
         return ExitCode.OK
 
     async def _work(self) -> None:

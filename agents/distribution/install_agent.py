@@ -55,7 +55,8 @@ Wants=network-online.target
 StartLimitIntervalSec=0
 
 [Service]
-Type=simple
+Type=notify
+NotifyAccess=main
 ExecStart={launcher} main
 ExecReload=/bin/kill -HUP $MAINPID
 KillMode=process
@@ -63,6 +64,7 @@ Delegate=yes
 Restart=always
 RestartSec=2
 RestartPreventExitStatus=2 4 6 7
+WatchdogSec=60
 
 [Install]
 WantedBy={target}

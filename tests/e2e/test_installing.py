@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.e2e.stack import Stack
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("installing")]
 
 
-def install(stack: Stack, token: str) -> subprocess.CompletedProcess[str]:
+def install(stack: Stack, token: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run the shell installer in an empty home directory, as a user would."""
     home = stack.directory / "home"
     home.mkdir(exist_ok=True)
@@ -27,6 +28,7 @@ def install(stack: Stack, token: str) -> subprocess.CompletedProcess[str]:
         "DIALER_AGENT_NAME": "fresh",
         "DIALER_AGENT_SERVICE": "none",
         "DIALER_ENROLL_TOKEN": token,
+        **more,
     }
     return subprocess.run(
         ["sh"], input=script, env=environment, cwd=home, capture_output=True, text=True, timeout=110
@@ -35,7 +37,12 @@ def install(stack: Stack, token: str) -> subprocess.CompletedProcess[str]:
 
 def test_one_command_makes_an_online_agent_that_runs_tasks(own_stack: Stack) -> None:
     token = own_stack.manage("enroll").split()[0]
-    done = install(own_stack, token)
+    address = f"dialer-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind("\0" + address)
+        done = install(own_stack, token, NOTIFY_SOCKET="@" + address)
+        systemd.settimeout(10)
+        assert systemd.recv(100) == b"READY=1\nWATCHDOG=1"
     assert done.returncode == 0, done.stdout + done.stderr
     assert own_stack.online_agent("fresh")
     task = own_stack.submit("echo from $HOME")
