@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 REPEAT_SECONDS = 1.0
 """When a message is sent again that the server could not take just now."""
+UNHEARD_SECONDS = 15.0
+"""A message that was not confirmed for so long, twice at most, is sent again."""
 REPEATABLE = frozenset({"slow_down", "unavailable"})
 
 
@@ -58,6 +60,7 @@ class Dispatcher:
         self._flush = flush
         self._on_welcome = on_welcome
         self._on_probes = on_probes
+        self._looked_at = 0.0
 
     def on_message(self, message: ServerMessage) -> None:
         """Act on one message; a defect in a handler must not end the connection."""
@@ -105,6 +108,11 @@ class Dispatcher:
         self._logs.confirmed(message.message_ids)
         for entry in message.log_next:
             self._logs.stored((entry.task_id, entry.offer), entry.next)
+        # Only a server that answers can have lost a message: silence ends the connection.
+        if self._heart.heard_at - self._looked_at >= UNHEARD_SECONDS:
+            self._looked_at = self._heart.heard_at
+            if self._session.repeat_unheard():
+                self._flush()
 
     def _rejected(self, message: Rejected) -> None:
         """Repeat later what the server asks to repeat; let go what it will never take."""

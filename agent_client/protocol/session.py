@@ -9,6 +9,9 @@ copy on disk would be a second truth. Log chunks do not pass here: they have off
 
 Messages from the server are not filtered by their id: every handler is idempotent by
 (task, offer), which also holds across reconnects and restarts of either side.
+
+A message may be lost although the connection lives, and would then keep its place in the
+window for ever: who holds the clock asks from time to time for what stays unheard.
 """
 
 from __future__ import annotations
@@ -53,8 +56,9 @@ class Session:
         self._in_air: OrderedDict[str, _Entry] = OrderedDict()
         self._in_air_bytes = 0
         self._subjects: set[tuple[str, int, int]] = set()
+        self._long_in_air: tuple[str, ...] = ()
         self.repeated = 0
-        """Messages that were sent again after a reconnect."""
+        """Messages that were sent again: after a reconnect, on request, or as unheard."""
 
     def next_id(self) -> str:
         """Return a message id that this agent has not used before."""
@@ -112,12 +116,24 @@ class Session:
             self._waiting.move_to_end(message_id, last=False)
             self.repeated += 1
 
+    def repeat_unheard(self) -> bool:
+        """Put back what has been in the air since the call before; returns whether there was any.
+
+        For a connection on which the server answers other things meanwhile.
+        """
+        unheard = [message_id for message_id in self._long_in_air if message_id in self._in_air]
+        for message_id in reversed(unheard):  # each goes in front: the first must be the last
+            self.retry(message_id)
+        self._long_in_air = tuple(self._in_air)
+        return bool(unheard)
+
     def disconnected(self) -> None:
         """Put everything in the air back in front: nobody knows what arrived."""
         self.repeated += len(self._in_air)
         self._waiting = OrderedDict((*self._in_air.items(), *self._waiting.items()))
         self._in_air.clear()
         self._in_air_bytes = 0
+        self._long_in_air = ()
 
     def drop_task(self, task_id: int, offer: int) -> None:
         """Forget all messages about one offer; the server has revoked or forgotten it."""

@@ -37,6 +37,7 @@ class Parts:
         self.session = Session(prefix="m")
         self.runs, self.logs, self.heart = Mock(), Mock(), Mock()
         self.logs.refused.return_value = False
+        self.heart.heard_at = 0.0
         self.flush, self.on_welcome = Mock(), Mock()
         self.dispatcher = Dispatcher(
             session=self.session,
@@ -122,6 +123,16 @@ async def test_refused_message_is_repeated_when_the_server_is_busy(parts, monkey
     await asyncio.sleep(0.01)
     assert (parts.session.unconfirmed, parts.session.waiting) == (0, 1)
     parts.flush.assert_called_once_with()
+
+
+@pytest.mark.parametrize(("pauses", "waiting"), [((20, 14), 0), ((20, 15), 1)])
+def test_message_goes_again_when_the_server_answers_others_for_long(parts, pauses, waiting):
+    parts.send()
+    for pause in pauses:
+        parts.heart.heard_at += pause
+        parts.say(Ack(message_id="", message_ids=("another",)))
+    assert parts.session.waiting == waiting
+    assert parts.flush.call_count == waiting
 
 
 def test_refused_chunk_is_the_logs_own_matter_when_it_is_one(parts):

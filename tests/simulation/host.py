@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
+from agent_client import dispatch as dispatch_module
 from agent_client import runs as runs_module
 from agent_client.booking import Ledger as Bookings
 from agent_client.dispatch import Dispatcher
@@ -30,9 +31,13 @@ from tests.simulation.network import Network, Packet
 from tests.simulation.supervisor import SimSupervisor
 
 T = TypeVar("T")
+WINDOW_MESSAGES = 3
+WINDOW_BYTES = 200
+"""So small that a few tasks meet the bounds of the window."""
 LOOP = asyncio.new_event_loop()
 """Never runs by itself: one turn for each thing that happens to an agent."""
 
+dispatch_module.REPEAT_SECONDS = 0
 runs_module._affinity = lambda task: getattr(task, "cpu_ids", ())
 
 
@@ -40,7 +45,9 @@ class Agent:
     """One life of an agent's process: everything in here is lost with it."""
 
     def __init__(self, host: Host, life: int) -> None:
-        self.session = Session(prefix=f"{host.name}{life}")
+        self.session = Session(
+            prefix=f"{host.name}{life}", max_messages=WINDOW_MESSAGES, max_bytes=WINDOW_BYTES
+        )
         self.bookings = Bookings(
             cpu_ids=range(host.cpu_cores),
             slots=host.slots,

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 
 from tests.simulation.world import World
 
@@ -12,6 +18,9 @@ MAX_TASKS = 6
 hosts = st.sampled_from(["a", "b"])
 places = st.integers(0, 12)
 counts = st.integers(0, 5)
+fates = st.sampled_from(
+    ["arrives", "arrives", "arrives", "is lost", "is doubled", "is late", "is put off"]
+)
 
 
 class Simulation(RuleBasedStateMachine):
@@ -25,6 +34,34 @@ class Simulation(RuleBasedStateMachine):
         for host in self.world.hosts.values():
             host.start()
             self.world.connect(host)
+
+    @initialize(cores=st.lists(st.integers(0, 2), min_size=1, max_size=4))
+    def begin(self, cores: list[int]) -> None:
+        """Start where something is under way: an idle queue finds nothing."""
+        for cpu_cores in cores:
+            self.world.submit(cpu_cores)
+        self.world.flow(20)
+
+    # --- what goes well ---
+
+    @rule(name=hosts, count=places, comes_back=st.booleans())
+    def go_on(self, name: str, count: int, comes_back: bool) -> None:
+        """Let one host do its work and a part of the wire arrive in order."""
+        if comes_back:
+            self.world.server.start()
+            self.world.hosts[name].start()
+        self.world.work(self.world.hosts[name])
+        self.world.flow(count)
+
+    @rule(name=hosts, size=st.integers(1, 40), fates=st.lists(fates, min_size=1, max_size=12))
+    def go_on_badly(self, name: str, size: int, fates: list[str]) -> None:
+        """The same with scripts that say something, and a wire that loses or doubles some."""
+        host = self.world.hosts[name]
+        for entry in host.disk.supervised():
+            host.disk.write(entry, size)
+        self.world.work(host)
+        for fate in fates:
+            self.world.suffer(fate)
 
     # --- people ---
 
@@ -44,31 +81,11 @@ class Simulation(RuleBasedStateMachine):
     def deliver(self, index: int) -> None:
         self.world.deliver(index)
 
-    @rule(count=st.integers(2, 12))
-    def deliver_in_order(self, count: int) -> None:
-        for _ in range(count):
-            self.world.deliver(0)
-
-    @precondition(lambda self: self.world.network.packets)
-    @rule(index=places)
-    def drop(self, index: int) -> None:
-        self.world.network.drop(index)
-
-    @precondition(lambda self: self.world.network.packets)
-    @rule(index=places)
-    def double(self, index: int) -> None:
-        self.world.network.double(index)
-
     @rule(name=hosts, keeps_up=st.booleans(), is_noticed=st.booleans())
     def cut(self, name: str, keeps_up: bool, is_noticed: bool) -> None:
         self.world.cut(self.world.hosts[name], keeps_up=keeps_up, is_noticed=is_noticed)
 
     # --- agents ---
-
-    @rule(name=hosts)
-    def come_back(self, name: str) -> None:
-        self.world.hosts[name].start()
-        self.world.connect(self.world.hosts[name])
 
     @rule(name=hosts)
     def crash(self, name: str) -> None:
@@ -94,12 +111,6 @@ class Simulation(RuleBasedStateMachine):
         for host in self.world.hosts.values():
             if host.disk.forks:
                 host.disk.claim_next()
-
-    @precondition(lambda self: self.supervised())
-    @rule(number=counts, size=st.integers(1, 40))
-    def write(self, number: int, size: int) -> None:
-        disk, entry = self.pick(number)
-        disk.write(entry, size)
 
     @precondition(lambda self: self.supervised())
     @rule(number=counts, exit_code=st.sampled_from([0, 0, 3]))
@@ -131,10 +142,6 @@ class Simulation(RuleBasedStateMachine):
     @rule(point=st.sampled_from(["before", "after"]))
     def crash_server_at_commit(self, point: str) -> None:
         self.world.server.crash_point = point
-
-    @rule()
-    def start_server(self) -> None:
-        self.world.server.start()
 
     # --- time ---
 

@@ -39,6 +39,7 @@ from agent_client.protocol.record import (
     on_result,
     on_started,
 )
+from agents.inbox import SlowDown
 from agents.reply import Reply, next_message_id
 from tasks.matching import Booking, Need, match
 from tasks.matching import Host as Room
@@ -107,6 +108,8 @@ class ModelServer:
         self.crash_point = ""
         """`before` or `after` the next commit."""
         self.is_up = True
+        self.is_busy = False
+        """Whether it asks to repeat messages later, as with a full queue."""
 
     # --- life ---
 
@@ -177,6 +180,10 @@ class ModelServer:
     def receive(self, host: str, connection: int, message: Message) -> None:
         """Store one message and answer on the connection that brought it."""
         reply = Reply()
+        if self.is_busy and not isinstance(message, Hello | Heartbeat):
+            reply.error(message.message_id, SlowDown.code, "")
+            self._say(host, connection, reply.to_messages())
+            return
         if isinstance(message, LogChunk):
             self._store_chunk(host, message, reply)
             self._say(host, connection, reply.to_messages())

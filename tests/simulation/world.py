@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from agent_client.protocol.messages import (
     Accepted,
     Hello,
@@ -12,14 +14,17 @@ from agent_client.protocol.messages import (
     ServerMessage,
     Started,
 )
+from agent_client.protocol.session import Session
 from tasks.matching import Host as Room
-from tests.simulation.host import Host
+from tests.simulation.host import WINDOW_MESSAGES, Host
 from tests.simulation.ledger import Ledger
 from tests.simulation.model_server import UNDER_WAY, ModelServer, Row, ServerCrash
 from tests.simulation.network import Network, Packet
 
 HEAL_ROUNDS = 180
 """Seconds after which everything must be settled once nothing is broken any more."""
+MAX_KINDS = 5
+"""Kinds of queued messages about one offer: accepted, refused, started, result, flagged."""
 FLEET = {"a": (2, 2, False), "b": (1, 1, True)}
 """Name: slots, cores, whether it polls."""
 
@@ -89,6 +94,34 @@ class World:
         elif self.server.is_up:
             self._serve(lambda: self._bring(packet, host))
 
+    def flow(self, count: int) -> None:
+        """Bring so many packets to their ends in the order in which they were sent."""
+        for _ in range(count):
+            self.deliver(0)
+
+    def suffer(self, fate: str) -> None:
+        """Let something become of the packet that is next."""
+        if not self.network.packets:
+            return
+        if fate == "is lost":
+            self.network.drop(0)
+        elif fate == "is late":
+            self.network.packets.append(self.network.take(0))
+        else:
+            self.server.is_busy = fate == "is put off"
+            if fate == "is doubled":
+                self.network.double(0)
+            self.deliver(0)
+            self.server.is_busy = False
+
+    def work(self, host: Host) -> None:
+        """Let a host's sub-agents and its agent do what they have to do."""
+        while host.disk.forks:
+            host.disk.claim_next()
+        host.look()
+        self.connect(host)
+        host.beat()
+
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
         if self.server.is_up:
@@ -99,18 +132,11 @@ class World:
     def calm_round(self, *, ends: bool = False) -> None:
         """Let everything that is alive do its work for a second, with nothing lost."""
         for host in self.hosts.values():
-            while host.disk.forks:
-                host.disk.claim_next()
-            host.look()
+            self.work(host)
             if ends:
                 for entry in host.disk.supervised():
                     host.disk.exit(entry, 0, self.now)
-            self.connect(host)
-            host.beat()
-        for _ in range(300):
-            if not self.network.packets:
-                break
-            self.deliver(0)
+        self.flow(300)
         self.pass_time(1.0)
 
     def heal(self) -> None:
@@ -120,12 +146,22 @@ class World:
         for host in self.hosts.values():
             host.disk.mend()
             host.start()
-        for _ in range(HEAL_ROUNDS):
-            if self.is_settled():
-                break
-            self.calm_round(ends=True)
-            self.check()
+        self._wait(self._are_cancels_done, ends=False)
+        assert self._are_cancels_done(), f"a cancel is not heard: {[*self.server.rows.values()]}"
+        self._wait(self.is_settled, ends=True)
         self._check_settled()
+
+    def _wait(self, is_done: Callable[[], bool], *, ends: bool) -> None:
+        """Let calm rounds pass until something is so, as many as it may take."""
+        for _ in range(HEAL_ROUNDS):
+            if is_done():
+                break
+            self.calm_round(ends=ends)
+            self.check()
+
+    def _are_cancels_done(self) -> bool:
+        """Return whether no cancel is under way: no script must end by itself for that."""
+        return all(row.phase != "canceling" for row in self.server.rows.values())
 
     def is_settled(self) -> bool:
         """Return whether every task has its end and no host holds anything any more."""
@@ -217,8 +253,15 @@ class World:
             assert len(booked) <= host.slots, f"{host.name}: {len(booked)} {name}"
             assert cores <= host.cpu_cores, f"{host.name}: {cores} cores of {name}"
         if host.agent is not None:
+            self._check_bounds(host.agent.session)
             booked_cores = host.agent.bookings.cpu_cores_booked
             assert booked_cores == sum(one.cpu_cores for one in books["bookings"])
+
+    def _check_bounds(self, session: Session) -> None:
+        """What an agent keeps for the server follows its tasks, and its window is kept."""
+        offers = sum(row.offer for row in self.server.rows.values())
+        assert session.waiting + session.unconfirmed <= MAX_KINDS * offers
+        assert session.unconfirmed <= WINDOW_MESSAGES
 
     def _check_confirmed(self, host: str, message: QueuedMessage) -> None:
         """What the server has confirmed must be in its table."""

@@ -113,6 +113,35 @@ def test_message_goes_first_again_when_it_is_to_be_repeated(session):
     assert second.message_id in session._in_air
 
 
+def test_messages_go_again_in_order_when_unheard_from_one_look_to_the_next(session):
+    early = queue(session, 1, 2)
+    session.take()
+    assert not session.repeat_unheard()
+    (late,) = queue(session, 3)
+    session.take()
+    assert session.repeat_unheard()
+    assert session.take() == early
+    assert (session.unconfirmed, session.waiting) == (3, 0)
+    assert late.message_id in session._in_air
+
+
+def test_confirmed_message_is_not_repeated_as_unheard(session):
+    (message,) = queue(session, 1)
+    session.take()
+    session.repeat_unheard()
+    session.confirm([message.message_id])
+    assert not session.repeat_unheard()
+
+
+def test_message_of_a_new_connection_is_not_unheard_yet(session):
+    queue(session, 1)
+    session.take()
+    session.repeat_unheard()
+    session.disconnected()
+    session.take()
+    assert not session.repeat_unheard()
+
+
 def test_hello_is_no_task_message_when_a_task_is_dropped(session):
     from agent_client.protocol.messages import Capacity
 
