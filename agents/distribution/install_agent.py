@@ -7,20 +7,24 @@ enrolment token comes by the environment or by standard input, never in an addre
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import IO
 
 TOKEN_VARIABLES = ("DIALER_ENROLL_TOKEN", "AGENT_ENROLL_TOKEN")
 ONLINE_SECONDS = 45
+STOP_SECONDS = 60
 UNIT = "dialer-agent.service"
 
 LAUNCHER = """\
@@ -220,6 +224,7 @@ def start(home: Path) -> str:
     is_root = os.geteuid() == 0
     scope = [] if is_root else ["--user"]
     if not has_systemd(scope):
+        stop_former(home)
         subprocess.Popen(
             ["/bin/sh", str(home / "keep")],
             cwd=str(home),
@@ -244,6 +249,32 @@ def start(home: Path) -> str:
     run(["systemctl", *scope, "enable", UNIT])
     run(["systemctl", *scope, "restart", "--no-block", UNIT])
     return "systemd unit %s" % (folder / UNIT)
+
+
+def stop_former(home: Path) -> None:
+    """End the agent that runs here, if one does; its tasks go on and are adopted by the next."""
+    with (home / "agent.lock").open("a+") as lock:
+        lock.seek(0)
+        holder = lock.read().strip()
+        deadline = time.monotonic() + STOP_SECONDS
+        is_told = False
+        # The lock tells whether it runs; a process id in a file alone may be anybody's by now.
+        while not take(lock):
+            if not is_told and holder.isdigit():
+                os.kill(int(holder), signal.SIGTERM)
+                is_told = True
+            if time.monotonic() > deadline:
+                raise CannotInstall(f"the running agent (process {holder}) does not end.")
+            time.sleep(0.1)
+
+
+def take(lock: IO[str]) -> bool:
+    """Return whether nobody holds the lock; it is free again when the file is closed."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def has_systemd(scope: list[str]) -> bool:

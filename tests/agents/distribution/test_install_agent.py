@@ -94,3 +94,24 @@ def test_launcher_runs_the_version_behind_the_link(tmp_path: Path):
 def test_service_leaves_tasks_alone():
     text = install_agent.SERVICE.format(launcher="/l", target="t")
     assert {"KillMode=process", "Delegate=yes", "Restart=always"} <= set(text.splitlines())
+
+
+def test_former_agent_is_told_to_end(tmp_path: Path):
+    program = (
+        "import fcntl,os,sys,time\nf=open(sys.argv[1],'w')\nfcntl.flock(f,fcntl.LOCK_EX)\n"
+        "f.write(str(os.getpid()));f.flush();print(flush=True);time.sleep(60)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "agent.lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as former:
+        assert former.stdout is not None
+        former.stdout.readline()
+        install_agent.stop_former(tmp_path)
+        assert former.wait(10) == -15
+
+
+def test_stale_process_id_is_left_alone(tmp_path: Path):
+    with subprocess.Popen(["sleep", "60"]) as other:
+        (tmp_path / "agent.lock").write_text(str(other.pid))
+        install_agent.stop_former(tmp_path)
+        assert other.poll() is None
+        other.kill()
