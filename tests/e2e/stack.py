@@ -184,6 +184,10 @@ class Stack:
         """POST JSON as the administrator."""
         return self._session.post(self.url + path, json=body, timeout=60, **options)
 
+    def delete(self, path: str) -> requests.Response:
+        """DELETE as the administrator."""
+        return self._session.delete(self.url + path, timeout=30)
+
     def submit(self, script: str, **fields: object) -> int:
         """Submit a script and return the task's id."""
         body = {

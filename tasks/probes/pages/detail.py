@@ -18,7 +18,7 @@ from tasks.probes.pages.charts import NEWEST, WINDOWS, latency_chart, phases_of
 from tasks.probes.pages.rows import rows_of
 from tasks.probes.results import results_of, shown_all
 
-SHOWN_RESULTS = 50
+SHOWN_RESULTS = 25
 SHOWN_INCIDENTS = 20
 PHASED_RESULTS = 1_000
 MASK = "••••••"

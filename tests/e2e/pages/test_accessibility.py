@@ -30,6 +30,15 @@ PATHS = {
     "new template": "/templates/new/",
     "template": "/templates/1/",
     "search": "/search/?q=bert",
+    "probes": "/probes/",
+    "filtered probes": "/probes/?q=none+such",
+    "new probe": "/probes/new/",
+    "probe": "/probes/{probe}/",
+    "change a probe": "/probes/{probe}/edit/",
+    "incidents": "/probes/incidents/",
+    "alerts": "/alerts/",
+    "new channel": "/alerts/channels/new/",
+    "new rule": "/alerts/rules/new/",
     "not found": "/tasks/999999/",
 }
 
@@ -44,7 +53,24 @@ def things(stack: Stack) -> dict[str, object]:
     stack.wait_status(failed, "failed")
     wait_for(lambda: len(samples(stack, running)) > 1)
     agent = stack.online_agent("host1")
-    return {"running": running, "failed": failed, "waiting": waiting, "agent": agent}
+    return {
+        "running": running,
+        "failed": failed,
+        "waiting": waiting,
+        "agent": agent,
+        "probe": probe_that_is_down(stack),
+    }
+
+
+def probe_that_is_down(stack: Stack) -> int:
+    """Return a probe with a closed port behind it, and a rule that tells of it."""
+    hook = {"name": "hook", "address": "http://127.0.0.1:9/"}
+    channel = stack.post("/api/v1/alerts/channels/", hook).json()["id"]
+    stack.post("/api/v1/alerts/rules/", {"name": "all", "channels": [channel]})
+    body = {"name": "closed", "kind": "tcp", "target": "127.0.0.1:9", "interval": 1}
+    path = f"/api/v1/probes/{stack.post('/api/v1/probes/', body).json()['id']}/"
+    wait_for(lambda: stack.get(path).json()["state"] == "down")
+    return int(stack.get(path).json()["id"])
 
 
 def samples(stack: Stack, task: int) -> list[object]:
