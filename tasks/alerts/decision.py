@@ -68,7 +68,9 @@ def matches(wanted: Wanted, problem: Problem) -> bool:
 
 def _is_ripe(wanted: Wanted, problem: Problem, now: datetime) -> bool:
     """Return whether the problem has lasted long enough."""
-    return problem.is_momentary or now - problem.since >= wanted.min_duration
+    # A certificate that will end has no beginning: its days left are its duration.
+    is_timeless = problem.is_momentary or problem.event == Event.CERTIFICATE
+    return is_timeless or now - problem.since >= wanted.min_duration
 
 
 def _is_due(wanted: Wanted, known: Known | None, now: datetime) -> bool:

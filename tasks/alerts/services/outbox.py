@@ -59,8 +59,8 @@ def put(rule: Rule, channel: Channel, notices: Sequence[Notice], now: datetime) 
 
 
 def _open_group(rule: Rule, channel: Channel, now: datetime) -> Delivery | None:
-    """Return the delivery that still collects, or waits for another try anyway."""
-    rows = Delivery.objects.waiting().filter(rule=rule, channel=channel)
+    """Return the delivery that still collects; one that failed before would keep news back."""
+    rows = Delivery.objects.waiting().filter(rule=rule, channel=channel, attempts=0)
     # What is due this moment may be claimed by the sender before we commit.
     return rows.filter(due_at__gt=now).select_for_update().order_by("id").first()
 

@@ -82,3 +82,9 @@ def test_certificate_fires_within_the_days(days: float, fires: bool) -> None:
     wanted = replace(WANTED, events=frozenset({"certificate"}))
     expiring = replace(DOWN, event="certificate", days_left=days)
     assert bool(decide(wanted, [expiring], [], NOW).fire) is fires
+
+
+def test_certificate_fires_whatever_the_duration() -> None:
+    wanted = replace(WANTED, events=frozenset({"certificate"}), min_duration=timedelta(hours=1))
+    expiring = replace(DOWN, event="certificate", days_left=3, since=NOW)
+    assert decide(wanted, [expiring], [], NOW).fire

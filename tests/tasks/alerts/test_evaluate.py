@@ -84,3 +84,15 @@ def test_more_notices_than_a_message_holds_are_counted(rule, wrong, problem) -> 
     evaluate()
     delivery = Delivery.objects.get()
     assert (len(delivery.notices), delivery.omitted) == (50, 10)
+
+
+def test_news_do_not_wait_behind_a_message_that_failed(rule, receiver, wrong, problem) -> None:
+    wrong.append(problem("probe:1"))
+    evaluate()
+    receiver.status = 500
+    outbox.send_due(timezone.now())
+    receiver.status = 200
+    wrong.append(problem("probe:2"))
+    evaluate()
+    outbox.send_due(timezone.now())
+    assert [body["notices"][0]["key"] for body in receiver.got] == ["probe:1", "probe:2"]
