@@ -39,7 +39,11 @@ def rest_actions() -> list[tuple[str, str, str, str]]:
             continue
         kind = path.removeprefix("/api/v1/").partition("/1/")[0].strip("/")
         place = path.replace(f"/{kind}/1/", f"/{kind}/{{pk}}/")
-        for method, action in entry.callback.actions.items():
+        # A plain API view names its actions by method; a view set maps methods to them.
+        by_method = getattr(entry.callback, "actions", None) or {
+            name: name for name in view.actions
+        }
+        for method, action in by_method.items():
             if action in view.actions and method != "head":
                 found.append((kind, place, method, view.actions[action]))
     return sorted(set(found))
