@@ -31,7 +31,7 @@ from tests.simulation.network import Network, Packet
 from tests.simulation.supervisor import SimSupervisor
 
 T = TypeVar("T")
-WINDOW_MESSAGES = 3
+WINDOW_MESSAGES = 2
 WINDOW_BYTES = 200
 """So small that a few tasks meet the bounds of the window."""
 LOOP = asyncio.new_event_loop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agent_client.protocol import codec
 from agent_client.protocol.messages import Accepted, Hello, Result, Started
 from agent_client.protocol.session import Session
 
@@ -54,6 +55,18 @@ def test_window_holds_back_when_bytes_are_many(session):
         )
         session.queue(message)
     assert len(session.take()) == 1
+
+
+@pytest.mark.parametrize("give_back", ["confirm", "retry", "disconnected", "drop_task"])
+def test_bytes_of_the_window_are_given_back_when_a_message_is_in_the_air_no_more(give_back):
+    size = len(codec.encode(Accepted(message_id="m-1", task_id=1, offer=1)))
+    session = Session(prefix="m", max_bytes=2 * size)
+    messages = queue(session, 1, 2, 3, 4, 5)
+    first, second = session.take()
+    what = {"confirm": ([first.message_id],), "retry": (first.message_id,), "drop_task": (1, 1)}
+    getattr(session, give_back)(*what.get(give_back, ()))
+    expected = {"retry": [first], "disconnected": [first, second]}
+    assert session.take() == expected.get(give_back, [messages[2]])
 
 
 def test_single_message_goes_when_it_is_larger_than_the_window(session):
