@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             AGENT_THREAD_POOL_MAX_WORKERS=THREADS,
             AGENT_THREAD_POOL_QUEUE_SIZE_LIMIT="4",
             AGENT_LANGUAGE="zh",
+            AGENT_LOGGING_LOG_DIR=str(found.directory / "logs"),
             AGENT_LOGGING_LOG_MODE="DEBUG",
         )
         yield found
@@ -52,8 +54,9 @@ def hanging() -> Iterator[str]:
 
 
 def log_of(stack: Stack) -> str:
-    """Return everything the agent has logged."""
-    return (stack.directory / "agent-host1.out").read_text("utf-8", "replace")
+    """Return everything in the agent's own log file."""
+    files = sorted((stack.directory / "logs").glob("agent*.log"))
+    return "".join(file.read_text("utf-8", "replace") for file in files)
 
 
 def script(stack: Stack, text: str, **fields: Any) -> int:
@@ -121,7 +124,10 @@ def test_removed_probe_never_runs_again_queued_or_running(stack: Stack, tmp_path
         wait_for(lambda one=probe_id: f"删除任务 task_id={one}" in log_of(stack))
     wait_for(lambda: agent_of(stack)["thread_pool"]["active_threads"] == 0, seconds=60)
     lines = ledger.read_text()
-    wait_for(lambda: agent_of(stack)["thread_pool"]["pending_tasks"] == 0)
+    # Another probe shows that more than an interval of theirs has passed.
+    control = made(stack)
+    until(stack, control, lambda found: len(found) >= 4)
+    edited(stack, control, "DELETE")
     assert ledger.read_text() == lines
 
 
@@ -179,7 +185,7 @@ def test_two_tenants_see_nothing_of_each_other(stack: Stack) -> None:
         ({"interval": 0}, "interval"),
         ({"kind": "tcp", "target": "127.0.0.1:99999"}, "target"),
         ({"kind": "nonsense"}, "kind"),
-        ({"config": {"body_match": "(a+)+("}}, "config"),
+        ({"config": {"body_regex": "(a+)+("}}, "config"),
         ({"target": ""}, "target"),
     ],
 )
@@ -190,6 +196,33 @@ def test_impossible_probe_is_refused_with_its_field(
     answer = stack.post("/api/v1/probes/", body)
     assert answer.status_code == 400
     assert [name for name in answer.json()["fields"] if name.split(".")[0] == named]
+
+
+def test_pattern_that_would_hang_others_is_only_a_pattern(stack: Stack) -> None:
+    probe_id = made(stack, config={"body_regex": "^(a+)+$"})
+    found = until(stack, probe_id, lambda found: len(found) >= 2)
+    assert {(one["outcome"], one["reason"]) for one in found} == {("down", "assertion")}
+    edited(stack, probe_id, "DELETE")
+
+
+def test_result_for_a_probe_of_nobody_is_refused_and_the_rest_is_kept(stack: Stack) -> None:
+    probe_id = made(stack)
+    until(stack, probe_id, bool)
+    identity = json.loads((stack.directory / "agent-host1" / "identity.json").read_text())
+    body = [
+        {"task_id": number, "tenant_id": "default", "seq": seq, "stream": "t", "success": True}
+        for seq, number in ((1, 999_999), (2, probe_id))
+    ]
+    answer = requests.post(
+        f"{stack.url}/api/v1/results",
+        json=body,
+        headers={"Authorization": f"Bearer {identity['agent_token']}"},
+        timeout=10,
+    )
+    assert answer.status_code == 200
+    assert sorted(answer.json()["acked"]) == [1, 2]
+    assert [one["seq"] for one in answer.json()["rejected"]] == [1], answer.text
+    edited(stack, probe_id, "DELETE")
 
 
 def test_metadata_address_is_denied_as_our_own_error(stack: Stack) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+import msgspec
 from django.conf import settings
 from django.db import connections
 
@@ -80,6 +81,9 @@ def _judge_each(
         seen = touched.get(key)
         if seen is None:
             seen = known.get(key) or Ranges()
+        if not result.started_at:
+            # A simple reporter has no clock of its own: what it sends is from now.
+            result = msgspec.structs.replace(result, started_at=judge.now)
         try:
             check(result, judge)
         except Refused as reason:

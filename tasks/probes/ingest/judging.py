@@ -56,7 +56,7 @@ def check(result: ProbeResult, judge: Judge) -> None:
     if result.outcome is None and result.success is None:
         raise Refused("no_outcome", "Send outcome, or success as true or false.")
     if not judge.oldest <= result.started_at:
-        raise Refused("too_old", "The result is older than results are kept, or has no time.")
+        raise Refused("too_old", "The result is older than results are kept.")
     if result.started_at > judge.now + MAX_AHEAD_SECONDS:
         raise Refused("in_the_future", "The result is from later than now; check the clock.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 
 import pytest
 
@@ -48,7 +49,7 @@ def test_result_twice_in_one_group_commit_is_stored_once(agent, probe):
     ("facts", "code"),
     [
         ({"tenant_id": "other"}, "wrong_tenant"),
-        ({"started_at": 0.0}, "too_old"),
+        ({"started_at": 1.0}, "too_old"),
         ({"started_at": time.time() - 40 * 86_400}, "too_old"),
         ({"started_at": 1e300}, "in_the_future"),
         ({"outcome": None}, "no_outcome"),
@@ -112,3 +113,10 @@ def test_missed_span_keeps_its_count_and_end(agent, probe):
     found = shown(results_of(probe.pk)[0])
     assert found["count"] == 9
     assert (found["ended_at"] - found["started_at"]).total_seconds() == pytest.approx(540)
+
+
+def test_result_without_a_time_is_from_now(agent, probe):
+    bring(agent, result(probe, started_at=0.0))
+    (found,) = results_of(probe.pk)
+    at = datetime.fromisoformat(str(shown(found)["started_at"])).timestamp()
+    assert abs(at - time.time()) < 60
