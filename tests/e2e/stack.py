@@ -221,7 +221,13 @@ class Stack:
     def wait_final(self, task_id: int, seconds: float = 30) -> dict[str, Any]:
         """Return the task once it has ended and its log is complete."""
         self.wait_status(task_id, "completed", "failed", "canceled", seconds=seconds)
+        wait_for(lambda: self.is_complete(task_id), seconds=seconds)
         return self.task(task_id)
+
+    def is_complete(self, task_id: int) -> bool:
+        """Return whether the server says that it has all bytes of an ended task."""
+        answer = self.get(f"/api/v1/tasks/{task_id}/log/?limit=1")
+        return answer.headers.get("X-Log-Complete") == "true"
 
     # --- faults ----------------------------------------------------------------
 

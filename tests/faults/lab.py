@@ -155,7 +155,7 @@ class Lab:
             return None
         task: dict[str, Any] = answer.json()
         if task["status"] in FINAL:
-            wait_for(lambda: self._is_complete(task_id), seconds=30)
+            wait_for(lambda: self.stack.is_complete(task_id), seconds=30)
         return Shown(
             status=task["status"],
             reason=task["reason"],
@@ -164,11 +164,6 @@ class Lab:
             expected_log=self.ledger.expected_log(task_id),
             truncated_bytes=task["log_truncated_bytes"],
         )
-
-    def _is_complete(self, task_id: int) -> bool:
-        """Return whether the server says that it has all bytes of an ended task."""
-        answer = self.stack.get(f"/api/v1/tasks/{task_id}/log/?limit=1")
-        return answer.headers.get("X-Log-Complete") == "true"
 
     def _alive(self) -> dict[int, list[int]]:
         """Return the scripts of ended tasks that still live, by the environment they carry."""

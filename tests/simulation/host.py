@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-from agent_client import dispatch as dispatch_module
-from agent_client import runs as runs_module
 from agent_client.booking import Ledger as Bookings
 from agent_client.dispatch import Dispatcher
 from agent_client.heartbeat import MIN_SILENCE_SECONDS, Heart
@@ -36,9 +34,6 @@ WINDOW_BYTES = 200
 """So small that a few tasks meet the bounds of the window."""
 LOOP = asyncio.new_event_loop()
 """Never runs by itself: one turn for each thing that happens to an agent."""
-
-dispatch_module.REPEAT_SECONDS = 0
-runs_module._affinity = lambda task: getattr(task, "cpu_ids", ())
 
 
 class Agent:

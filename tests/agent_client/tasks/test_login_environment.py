@@ -55,7 +55,7 @@ def test_minimum_is_used_when_the_shell_hangs(shell):
 
 def test_shell_that_hangs_may_release_its_locks(shell, tmp_path):
     """An interactive shell ignores TERM, and KILL would leave the lock for ever."""
-    shell("#!/bin/bash\ntouch lock\ntrap 'rm lock' EXIT\ntrap '' TERM\nsleep 60\n")
+    shell("#!/bin/bash\ntrap 'rm lock' EXIT\ntrap '' TERM\ntouch lock\nsleep 60\n")
     login_environment.read_login_environment(logger=LOGGER, timeout_seconds=0.5)
     assert not (tmp_path / "lock").exists()
 
