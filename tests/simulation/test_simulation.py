@@ -38,4 +38,4 @@ def simulate(machine: type[Simulation], *, examples: int, steps: int = STEPS) ->
 
 
 def test_every_task_has_one_start_one_end_and_all_its_bytes_under_any_fault():
-    simulate(Simulation, examples=trials(ROW, short=120, long=2_500))
+    simulate(Simulation, examples=trials(ROW, short=400, long=2_500))
