@@ -32,21 +32,28 @@ def kill_server(lab: Lab) -> None:
 def kill_sub_agents(lab: Lab, count: int = 4) -> None:
     """Kill some sub-agents of running scripts (a trial each); waits until there are as many."""
     lab.losses_allowed = True
-    for process in lab.chance.sample(wait_for(lambda: _enough(sub_agents(lab), count)), count):
+    for process in lab.chance.sample(wait_for(lambda: _enough(lab, count)), count):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
 
 
-def _enough(found: list[psutil.Process], count: int) -> list[psutil.Process]:
-    return found if len(found) >= count else []
+def _enough(lab: Lab, count: int) -> list[psutil.Process]:
+    """Return the sub-agents when there are so many, else see to it that there will be."""
+    found = sub_agents(lab)
+    if len(found) >= count:
+        return found
+    # On a slow machine all tasks may have ended between the last submission and this look.
+    lab.keep_busy(40)
+    return []
 
 
 def sub_agents(lab: Lab) -> list[psutil.Process]:
     """Return the sub-agents of all agents: children of a zygote."""
     found: list[psutil.Process] = []
     for agent in lab.stack.agents.values():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(agent.pid).children():
+        for child in psutil.Process(agent.pid).children():
+            # Each by itself: a dead one among them must not hide the zygote.
+            with contextlib.suppress(psutil.NoSuchProcess):
                 if any("zygote" in word for word in child.cmdline()):
                     found += child.children()
     return found

@@ -43,6 +43,8 @@ class Proxy:
         """Start listening; the proxy ends with `close`."""
         self.weather = Weather()
         self.connections = 0
+        self.up_bytes = self.down_bytes = 0
+        """What was read from either side, also what a reset then lost."""
         self._target_port = target_port
         self._chance = random.Random(seed)
         self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
@@ -55,7 +57,7 @@ class Proxy:
     @property
     def url(self) -> str:
         """Return the address that agents are given."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self.port}"
 
     def set(self, **weather: object) -> None:
         """Change the weather; what is not named becomes good again."""
@@ -76,7 +78,7 @@ class Proxy:
         server = self._loop.run_until_complete(
             asyncio.start_server(self._accept, "127.0.0.1", 0, limit=READ_BYTES)
         )
-        self._port = server.sockets[0].getsockname()[1]
+        self.port = server.sockets[0].getsockname()[1]
         ready.set()
         self._loop.run_forever()
         server.close()
@@ -121,6 +123,7 @@ class Proxy:
         passed = 0
         with contextlib.suppress(ConnectionError, OSError):
             while data := await reader.read(READ_BYTES):
+                self._count(len(data), is_up=is_up)
                 await self._wait(len(data))
                 while self.weather.stall_up if is_up else self.weather.stall_down:
                     await asyncio.sleep(0.02)
@@ -137,6 +140,12 @@ class Proxy:
                 passed += len(data)
                 writer.write(data)
                 await writer.drain()
+
+    def _count(self, size: int, *, is_up: bool) -> None:
+        if is_up:
+            self.up_bytes += size
+        else:
+            self.down_bytes += size
 
     async def _wait(self, size: int) -> None:
         """Wait as long as the weather delays a piece of this size."""

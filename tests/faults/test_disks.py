@@ -27,8 +27,15 @@ def start_agent(lab: Lab) -> None:
 
 
 def kill_host(stack: Stack) -> None:
-    """Kill everything that lives on the agent's disk: main agent, zygote, sub-agents, scripts."""
+    """Kill everything that lives on the agent's disk: main agent, zygote, sub-agents, scripts.
+
+    No host loses a script before its sub-agent: that would report a script that was killed.
+    So nothing may start while the list is made, and parents are killed before children.
+    """
     agent = psutil.Process(stack.agents.pop(AGENT).pid)
+    for starter in (agent, *agent.children()):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            starter.suspend()
     family = [agent, *agent.children(recursive=True)]
     state = str(stack.directory / f"agent-{AGENT}")
     for process in psutil.process_iter():

@@ -255,7 +255,7 @@ class ModelServer:
             reply.revoke(message.task_id, message.offer)
         elif step is Step.CANCEL:
             reply.cancel(CancelOrder(task_id=row.task_id, offer=row.offer))
-        else:
+        elif step in (Step.COMMIT, Step.GO):
             reply.go(row.task_id, row.offer)
             if step is Step.COMMIT:
                 row.phase = "starting"

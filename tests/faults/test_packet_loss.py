@@ -1,0 +1,41 @@
+"""Every fifth packet between agent and server is lost, by the kernel's own firewall."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.trials import trials
+from tests.services import missing
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("packet loss")]
+
+ROW = "network: cut, half-open, one-way, 20 % loss, delay"
+OWN_NETWORK = ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+
+
+def check_tools() -> None:
+    """Skip, or fail in continuous integration, where the host allows no network of one's own."""
+    if shutil.which("nft") is None:
+        missing("nft (package nftables)", RuntimeError("not installed"))
+    made = subprocess.run(
+        [*OWN_NETWORK, "nft", "list", "ruleset"], capture_output=True, check=False
+    )
+    if made.returncode:
+        missing("a network namespace (run as root)", RuntimeError(made.stderr.decode()))
+
+
+def test_tasks_survive_when_packets_get_lost(tmp_path: Path) -> None:
+    check_tools()
+    count = trials(ROW, short=1, long=40)
+    host = (sys.executable, "-m", "tests.faults.lossy_host", str(tmp_path), str(count))
+    done = subprocess.run([*OWN_NETWORK, *host], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["violations"] == []
+    assert told["lost_packets"] > 0
