@@ -16,7 +16,14 @@ from dialer_platform.accounts.models import User
 from dialer_platform.accounts.principal import principal_for
 from dialer_platform.errors import DomainError
 from tasks.choices import TONES, Status
-from tasks.models import SubmissionKey, Task, TaskDependency, TaskEvent
+from tasks.models import (
+    FileTransfer,
+    StoredFile,
+    SubmissionKey,
+    Task,
+    TaskDependency,
+    TaskEvent,
+)
 from tasks.services.cancel import cancel_task
 from tasks.services.rerun import rerun_task
 from tasks.waiting import reason_sentence
@@ -181,3 +188,24 @@ class SubmissionKeyAdmin(ReadOnlyAdmin):
     list_display = ("key", "user", "tenant", "created_at")
     search_fields = ("key",)
     list_select_related = ("user", "tenant")
+
+
+@admin.register(StoredFile)
+class StoredFileAdmin(ReadOnlyAdmin):
+    """Files of all tenants that hosts are sent or have sent; content is not shown here."""
+
+    list_display = ("name", "tenant", "size_bytes", "complete", "created_by", "expires_time")
+    list_filter = ("complete", "tenant")
+    search_fields = ("=id", "name", "sha256")
+    list_select_related = ("tenant", "created_by")
+    show_full_result_count = False
+
+
+@admin.register(FileTransfer)
+class FileTransferAdmin(ReadOnlyAdmin):
+    """What tasks of the file kinds move."""
+
+    list_display = ("task", "path", "stored_file")
+    search_fields = ("=task__id", "path")
+    list_select_related = ("task", "stored_file")
+    show_full_result_count = False

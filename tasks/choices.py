@@ -43,6 +43,15 @@ class Reason(models.TextChoices):
     OUT_OF_MEMORY = "out_of_memory", _("out of memory")
 
 
+class Kind(models.TextChoices):
+    """What a task does on its host."""
+
+    SCRIPT = "script", _("script")
+    FILE_UPLOAD = "file_upload", _("send a file")
+    FILE_DOWNLOAD = "file_download", _("fetch a file")
+    FILE_PREVIEW = "file_preview", _("look at a file")
+
+
 class ScriptType(models.TextChoices):
     """Languages a script may be written in."""
 

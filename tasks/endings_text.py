@@ -7,11 +7,13 @@ import signal
 from django.utils.translation import gettext as _
 
 from tasks.choices import Reason, Status
+from tasks.logs.files import reader
 from tasks.models import Task
 
 SHELL_SIGNAL_BASE = 128
 """A shell reports a child killed by signal n as exit code 128 + n."""
 KILL_SIGNAL = 9
+LAST_LINE_BYTES = 2_048
 
 
 def end_sentence(task: Task) -> str:
@@ -19,7 +21,7 @@ def end_sentence(task: Task) -> str:
     if task.status == Status.COMPLETED:
         return ""
     if task.reason == Reason.EXIT:
-        return _exit_sentence(task)
+        return _transfer_sentence(task) if task.moves_a_file else _exit_sentence(task)
     sentence = _reason_sentence(task)
     is_name_told = task.reason == Reason.DEPENDENCY_FAILED
     detail = "" if is_name_told else task.reason_detail
@@ -49,6 +51,18 @@ def exit_code_meaning(code: int) -> str:
             }
         return _("a command was ended by %(signal)s") % {"signal": name}
     return ""
+
+
+def _transfer_sentence(task: Task) -> str:
+    """Say that a file was not moved; the last line of the log names the cause."""
+    return _last_line(task) or _("The file was not moved; the log says why.")
+
+
+def _last_line(task: Task) -> str:
+    """Return the last line of a task's output, "" when there is none."""
+    tail = reader(task.pk).tail(LAST_LINE_BYTES).data.decode(errors="replace")
+    lines = [line.rstrip("\r").rpartition("\r")[2].strip() for line in tail.split("\n")]
+    return next((line for line in reversed(lines) if line), "")
 
 
 def _exit_sentence(task: Task) -> str:

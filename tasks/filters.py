@@ -9,7 +9,7 @@ from django import forms
 from django.db.models import QuerySet
 from django_filters.fields import IsoDateTimeField
 
-from tasks.choices import Status
+from tasks.choices import Kind, Status
 from tasks.models import Task
 from tasks.querysets import TaskQuerySet
 
@@ -43,10 +43,13 @@ class MomentFilter(django_filters.IsoDateTimeFilter):  # type: ignore[misc]  # i
 
 
 class TaskFilter(django_filters.FilterSet):  # type: ignore[misc]  # it has no types
-    """`status` (several), name, template_type, script, agent_id, priority, created_*."""
+    """`status` (several), kind, name, template_type, script, agent_id, priority, created_*."""
 
     status = django_filters.MultipleChoiceFilter(
         choices=Status.choices, widget=CommaOrRepeatWidget, help_text="one or several, by comma"
+    )
+    kind = django_filters.MultipleChoiceFilter(
+        choices=Kind.choices, widget=CommaOrRepeatWidget, help_text="one or several, by comma"
     )
     name = django_filters.CharFilter(lookup_expr="icontains", help_text="part of the name")
     template_type = django_filters.CharFilter(lookup_expr="iexact")

@@ -40,6 +40,7 @@ LOCKED_COLUMNS = (
 """What decides about a move or follows from it; others are read when somebody asks for them."""
 SPEC_COLUMNS = (
     *LOCKED_COLUMNS,
+    "kind",
     "script_type",
     "script_content",
     "priority",

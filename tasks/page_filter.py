@@ -19,7 +19,7 @@ from tasks.querysets import TaskQuerySet
 from tasks.waiting import reason_sentences
 
 PAGE_SIZE = 50
-TEXT_FILTERS = ("name", "script", "template_type", "agent_id", "priority")
+TEXT_FILTERS = ("kind", "name", "script", "template_type", "agent_id", "priority")
 ORDERINGS = ("id", "name", "priority", "created_time", "duration_seconds")
 
 

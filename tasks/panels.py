@@ -15,6 +15,7 @@ from agents.models import Agent
 from dialer_platform.accounts.principal import Principal
 from dialer_platform.console import extension, figures
 from tasks.choices import FINAL, TONES, Status
+from tasks.files import panel as file_panel
 from tasks.models import Task
 from tasks.querysets import TaskQuerySet
 from tasks.samples import curves
@@ -95,6 +96,11 @@ def on_agent(principal: Principal, agent: Agent) -> Mapping[str, Any]:
     return {"agent": agent, **with_sentences(newest)}
 
 
+def files(principal: Principal, agent: Agent) -> Mapping[str, Any]:
+    """Return what the files panel of a host begins with."""
+    return file_panel.panel(principal, agent)
+
+
 def with_sentences(rows: Iterable[Task]) -> dict[str, Any]:
     """Return the rows and, by task, the sentence that says where it stands."""
     found = list(rows)
@@ -156,6 +162,7 @@ def register() -> None:
         ("waiting", extension.OVERVIEW_MAIN, 20, waiting),
         ("recent", extension.OVERVIEW_MAIN, 40, recent),
         ("on_agent", extension.AGENT_PAGE, 10, on_agent),
+        ("files", extension.AGENT_TOOLS, 10, files),
     )
     for name, place, order, read in places:
         template = f"tasks/panels/_{name}.html"

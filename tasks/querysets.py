@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models import Q
 
-from tasks.choices import OCCUPYING, Phase, Status
+from tasks.choices import FINAL, OCCUPYING, Phase, Status
 
 if TYPE_CHECKING:
     from dialer_platform.accounts.principal import Principal
-    from tasks.models import Task  # noqa: F401 - named in the class below
+    from tasks.models import StoredFile, Task  # noqa: F401 - named in the classes below
 
 
 SHOWN = (
@@ -71,3 +72,31 @@ class TaskQuerySet(models.QuerySet["Task"]):
         """Return how many tasks have each status, zeros included."""
         found = dict(self.order_by().values_list("status").annotate(models.Count("id")))
         return {status: found.get(status, 0) for status in Status.values}
+
+
+class StoredFileQuerySet(models.QuerySet["StoredFile"]):
+    """Files by tenant and use."""
+
+    def of_tenant(self, tenant_id: str) -> StoredFileQuerySet:
+        """Return the files of one tenant."""
+        return self.filter(tenant_id=tenant_id)
+
+    def visible_to(self, principal: Principal) -> StoredFileQuerySet:
+        """Return the files of the principal's tenant."""
+        return self.of_tenant(principal.tenant_id)
+
+    def in_use(self) -> StoredFileQuerySet:
+        """Return the files that a task needs which has not ended."""
+        return self.filter(self._has_open_task())
+
+    def expired(self, now: datetime) -> StoredFileQuerySet:
+        """Return the files whose time is over and that no task needs any more."""
+        return self.filter(~self._has_open_task(), expires_time__lt=now)
+
+    @staticmethod
+    def _has_open_task() -> models.Exists:
+        """Return the condition that a task which has not ended moves the file."""
+        from tasks.models import FileTransfer  # the model names this class
+
+        transfers = FileTransfer.objects.filter(stored_file_id=models.OuterRef("pk"))
+        return models.Exists(transfers.exclude(task__status__in=FINAL))

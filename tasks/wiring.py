@@ -5,13 +5,24 @@ from __future__ import annotations
 from agent_client.protocol.messages import Accepted, Flagged, Refused, Result, Started
 from agents import endpoints, hot_flush, inbox
 from dialer_platform import housekeeping, runtime
+from tasks.files import endpoints as file_endpoints
 from tasks.samples import curves
-from tasks.services import log_intake, losses, offering, progress, reconcile, runs, submit
+from tasks.services import (
+    log_intake,
+    losses,
+    offering,
+    progress,
+    reconcile,
+    runs,
+    stored_files,
+    submit,
+)
 
 OFFER_PASS_SECONDS = 1.0
 EXPIRE_OFFERS_SECONDS = 5.0
 LOST_AGENTS_SECONDS = 30.0
 OLD_KEYS_SECONDS = 3600.0
+OLD_FILES_SECONDS = 600.0
 
 
 def connect() -> None:
@@ -24,6 +35,7 @@ def connect() -> None:
     inbox.register_beat(reconcile.reconcile)
     inbox.register_log_sink(log_intake.take_chunk)
     endpoints.register_log_put(log_intake.take_raw)
+    endpoints.register_prefix(file_endpoints.PREFIX, file_endpoints.find)
     hot_flush.register_reader("task samples", curves.take)
     runtime.register("task progress", progress.start, progress.stop)
     housekeeping.register("tasks.offer", OFFER_PASS_SECONDS, offering.offer_everywhere)
@@ -32,3 +44,4 @@ def connect() -> None:
     )
     housekeeping.register("tasks.lost_agents", LOST_AGENTS_SECONDS, losses.give_up_lost_agents)
     housekeeping.register("tasks.old_keys", OLD_KEYS_SECONDS, submit.delete_old_keys)
+    housekeeping.register("tasks.old_files", OLD_FILES_SECONDS, stored_files.remove_expired)

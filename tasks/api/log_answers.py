@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
+from asgiref.sync import sync_to_async
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import gettext as _
 
@@ -75,12 +76,16 @@ def _download(task: Task, log: LogReader, query: LogQuery) -> StreamingHttpRespo
     return response
 
 
-def _pieces(log: LogReader, query: LogQuery, size: int) -> Iterator[bytes]:
-    """Yield the log from the offset up to a size."""
+async def _pieces(log: LogReader, query: LogQuery, size: int) -> AsyncIterator[bytes]:
+    """Yield the log from the offset up to a size.
+
+    Asynchronous, because Django collects a plain iterator whole before it sends any of it.
+    """
+    read = sync_to_async(log.read, thread_sensitive=False)
     offset = query.offset
     while offset < size:
         limit = min(DOWNLOAD_CHUNK_BYTES, size - offset)
-        data = log.read(offset, limit, stream=query.stream).data
+        data = (await read(offset, limit, stream=query.stream)).data
         if not data:
             return
         yield data

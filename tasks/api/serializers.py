@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from agent_client.protocol.frames import STDERR, STDOUT
-from tasks.choices import ScriptType, Status
+from tasks.api.file_shapes import FileRequestSerializer, TaskFileSerializer, shown_file
+from tasks.choices import Kind, ScriptType, Status
 from tasks.logs.files import reader
 from tasks.models import Task
 from tasks.waiting import is_unreachable, reason_sentences
@@ -54,6 +56,7 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
         fields = [
             "id",
             "name",
+            "kind",
             "template_type",
             "priority",
             "depends_on",
@@ -124,9 +127,10 @@ class TaskDetailSerializer(TaskSerializer):
     waiting_reason = serializers.SerializerMethodField()  # type: ignore[assignment]
     stdout = serializers.SerializerMethodField()
     stderr = serializers.SerializerMethodField()
+    file = serializers.SerializerMethodField()
 
     class Meta(TaskSerializer.Meta):
-        fields = [*TaskSerializer.Meta.fields, "stdout", "stderr"]
+        fields = [*TaskSerializer.Meta.fields, "stdout", "stderr", "file"]
         read_only_fields = fields
 
     def get_waiting_reason(self, task: Task) -> str:
@@ -141,6 +145,11 @@ class TaskDetailSerializer(TaskSerializer):
         """Return the last 64 KiB of its error output."""
         return _tail(task, STDERR)
 
+    @extend_schema_field(TaskFileSerializer)
+    def get_file(self, task: Task) -> dict[str, Any] | None:
+        """Return what it moves and how far that is, None for a script."""
+        return shown_file(task)
+
 
 @cache
 def shape_of(kind: type[TaskSerializer]) -> TaskSerializer:
@@ -154,9 +163,15 @@ def shape_of(kind: type[TaskSerializer]) -> TaskSerializer:
 class TaskRequestSerializer(serializers.Serializer[Any]):
     """What a submission may say; for the schema and the browsable form."""
 
-    name = serializers.CharField(max_length=200)
-    template_type = serializers.CharField(max_length=100)
-    script_content = serializers.CharField(style={"base_template": "textarea.html"})
+    kind = serializers.ChoiceField(choices=Kind.choices, default=Kind.SCRIPT)
+    name = serializers.CharField(max_length=200, required=False, help_text="Scripts need one")
+    template_type = serializers.CharField(
+        max_length=100, required=False, help_text="Scripts need one"
+    )
+    script_content = serializers.CharField(
+        style={"base_template": "textarea.html"}, required=False, help_text="Of a script"
+    )
+    file = FileRequestSerializer(required=False, help_text="What another kind of task moves")
     script_type = serializers.ChoiceField(choices=ScriptType.choices, default=ScriptType.SHELL)
     priority = serializers.IntegerField(min_value=1, max_value=5, default=3)
     cpu_cores = serializers.IntegerField(min_value=0, default=1)

@@ -29,6 +29,7 @@ from tasks.querysets import TaskQuerySet
 from tasks.samples import files
 from tasks.services.cancel import cancel_task, cancel_tasks
 from tasks.services.change import update_task
+from tasks.services.fan_out import fan_out
 from tasks.services.rerun import rerun_task
 from tasks.services.submit import create_task, create_tasks
 
@@ -63,6 +64,7 @@ class TaskViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Task]):
         "samples": "task.view",
         "create": "task.submit",
         "batch": "task.submit",
+        "fan_out": "task.submit",
         "partial_update": "task.change",
         "cancel": "task.cancel",
         "cancel_batch": "task.cancel",
@@ -75,7 +77,7 @@ class TaskViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Task]):
 
     def get_serializer_class(self) -> type[Any]:
         """Return the request's shape for forms, the answer's for everything else."""
-        if self.action in {"create", "batch", "partial_update"}:
+        if self.action in {"create", "batch", "fan_out", "partial_update"}:
             return TaskRequestSerializer
         return TaskDetailSerializer if self.action == "retrieve" else TaskSerializer
 
@@ -130,6 +132,22 @@ class TaskViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Task]):
         tasks = create_tasks(
             principal=principal_of(request),
             items=cast(Any, request.data),
+            idempotency_key=request.headers.get("Idempotency-Key", ""),
+        )
+        return self._answer_many(tasks, status.HTTP_201_CREATED)
+
+    @extend_schema(
+        request=TaskRequestSerializer,
+        responses={201: TaskSerializer(many=True)},
+        parameters=[IDEMPOTENCY_KEY],
+        filters=False,
+    )
+    @action(detail=False, methods=["post"], pagination_class=None, filterset_class=None)
+    def fan_out(self, request: Request) -> Response:
+        """Send one file to every online agent with the labels: a task each, all or none."""
+        tasks = fan_out(
+            principal=principal_of(request),
+            fields=_object(request.data),
             idempotency_key=request.headers.get("Idempotency-Key", ""),
         )
         return self._answer_many(tasks, status.HTTP_201_CREATED)

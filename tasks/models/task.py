@@ -1,11 +1,11 @@
-"""The task: one script, what it needs, and the record of its one execution."""
+"""The task: one script or file, what it needs, and the record of its one execution."""
 
 from __future__ import annotations
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from tasks.choices import FINAL, OCCUPYING, Phase, Reason, ScriptType, Status
+from tasks.choices import FINAL, OCCUPYING, Kind, Phase, Reason, ScriptType, Status
 from tasks.querysets import TaskQuerySet
 
 
@@ -21,11 +21,12 @@ class Task(models.Model):
     tenant = models.ForeignKey("accounts.Tenant", models.PROTECT, related_name="tasks")
     name = models.CharField(_("name"), max_length=200)
     template_type = models.CharField(_("template type"), max_length=100)
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind, default=Kind.SCRIPT)
     priority = models.PositiveSmallIntegerField(_("priority"), default=3)
     script_type = models.CharField(
         _("script type"), max_length=16, choices=ScriptType, default=ScriptType.SHELL
     )
-    script_content = models.TextField(_("script"))
+    script_content = models.TextField(_("script"), blank=True)
     cpu_cores = models.PositiveIntegerField(_("CPU cores"), default=1)
     gpu_count = models.PositiveIntegerField(_("GPUs"), default=0)
     gpu_memory = models.PositiveIntegerField(_("memory per GPU (MB)"), default=0)
@@ -121,6 +122,11 @@ class Task(models.Model):
     def is_final(self) -> bool:
         """Whether the task has ended for good."""
         return self.status in FINAL
+
+    @property
+    def moves_a_file(self) -> bool:
+        """Whether it has a transfer in place of a script."""
+        return self.kind != Kind.SCRIPT
 
     @property
     def state(self) -> tuple[str, str]:

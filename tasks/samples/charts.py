@@ -6,7 +6,6 @@ and value, so that hovering needs no script.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,8 +17,6 @@ from dialer_platform.console import drawing, extension, wording
 from tasks.samples.sample import Sample
 
 MAX_BANDS = 40
-FULL_PERCENT = 100.0
-NICE_STEPS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 MB = wording.KILO**2
 
 
@@ -90,29 +87,6 @@ def percent(value: float) -> str:
     return f"{value:.1f} %" if 0 < value < 10 else f"{value:.0f} %"
 
 
-def nice_top(highest: float, unit: float = 1.0) -> float:
-    """Return the next round number of units at or above the highest value."""
-    amount = highest / unit
-    if amount <= 0:
-        return unit
-    scale = 10.0 ** math.floor(math.log10(amount))
-    step = next((step for step in NICE_STEPS if step * scale >= amount), 10.0)
-    return step * scale * unit
-
-
-def percent_top(highest: float) -> float:
-    """Return the top of a scale of percent: 100 at least."""
-    return max(FULL_PERCENT, nice_top(highest))
-
-
-def size_top(highest: float) -> float:
-    """Return the top of a scale of bytes, round in the unit that says it."""
-    unit = 1.0
-    while highest / unit >= wording.KILO:
-        unit *= wording.KILO
-    return nice_top(highest, unit)
-
-
 def _chart(kind: _Kind, samples: Sequence[Sample], started_at: float | None) -> Chart | None:
     """Return the chart of one figure, None where there are not two values of it."""
     known = [(one.time, value) for one in samples if (value := kind.value(one)) is not None]
@@ -157,14 +131,26 @@ def _bands(known: Sequence[tuple[int, float]], kind: _Kind, begin: float) -> tup
 
 
 _KINDS = (
-    _Kind(gettext_lazy("CPU"), "running", lambda sample: sample.cpu_usage, percent, percent_top),
-    _Kind(gettext_lazy("Memory"), "accent", lambda one: one.memory_bytes, wording.size, size_top),
-    _Kind(gettext_lazy("GPU"), "done", lambda one: one.gpu_usage, percent, percent_top),
+    _Kind(
+        gettext_lazy("CPU"),
+        "running",
+        lambda sample: sample.cpu_usage,
+        percent,
+        drawing.percent_top,
+    ),
+    _Kind(
+        gettext_lazy("Memory"),
+        "accent",
+        lambda one: one.memory_bytes,
+        wording.size,
+        drawing.size_top,
+    ),
+    _Kind(gettext_lazy("GPU"), "done", lambda one: one.gpu_usage, percent, drawing.percent_top),
     _Kind(
         gettext_lazy("GPU memory"),
         "waiting",
         lambda one: None if one.gpu_memory_mb is None else one.gpu_memory_mb * MB,
         wording.size,
-        size_top,
+        drawing.size_top,
     ),
 )

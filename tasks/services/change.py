@@ -14,7 +14,7 @@ from dialer_platform.accounts.services import audit
 from dialer_platform.errors import Conflict, Invalid, NotFound
 from dialer_platform.storage import write_transaction
 from tasks import events
-from tasks.choices import BLOCKED, CANCELED, QUEUED
+from tasks.choices import BLOCKED, CANCELED, QUEUED, Kind
 from tasks.models import Task
 from tasks.services.dependencies import (
     BROKEN,
@@ -27,7 +27,7 @@ from tasks.services.dependencies import (
 from tasks.services.moves import Move, lock_tasks, move_all, record_events
 from tasks.services.offering import offer_waiting
 from tasks.services.submit import statuses_in, unknown_sentence
-from tasks.services.validation import clean_changes
+from tasks.services.validation import SCRIPT_FIELDS, clean_changes
 
 ALWAYS = frozenset({"name", "priority"})
 NOT_STARTED = frozenset({BLOCKED, QUEUED})
@@ -41,6 +41,7 @@ def update_task(task: Task, *, by: Principal, fields: Mapping[str, Any]) -> Task
     """
     with write_transaction():
         changes = clean_changes(fields, current=_pair_of(task))
+        _check_kind(task, changes)
         # Dependencies and dependent in one statement: locks are taken in the order of ids.
         found = lock_tasks([task.pk, *changes.get("depends_on", [])])[task.pk]
         if changes.keys() - ALWAYS and found.state not in NOT_STARTED:
@@ -63,6 +64,20 @@ def update_task(task: Task, *, by: Principal, fields: Mapping[str, Any]) -> Task
 def update_task_by_key(task: Task, key: str, value: Any, *, by: Principal) -> Task:
     """Change one field."""
     return update_task(task, by=by, fields={key: value})
+
+
+def _check_kind(task: Task, changes: Mapping[str, Any]) -> None:
+    """Raise Invalid for what a task that moves a file does not have, or cannot lose."""
+    if not task.moves_a_file:
+        return
+    wrong = {
+        name: [_("A task that moves a file has no script.")]
+        for name in changes.keys() & SCRIPT_FIELDS
+    }
+    if task.kind != Kind.FILE_UPLOAD and changes.get("agent_id") == "":
+        wrong["agent_id"] = [_("Name the agent whose file it is.")]
+    if wrong:
+        raise Invalid(_("Some fields are not valid."), fields=wrong)
 
 
 def _pair_of(task: Task) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from dialer_platform.accounts.services import audit
 from dialer_platform.storage import write_transaction
 from tasks.models import Task
 from tasks.services.submit import create_task
+from tasks.services.transfers import request_of
 
 COPIED = (
+    "kind",
     "name",
     "template_type",
     "script_type",
@@ -45,6 +47,8 @@ def fields_of(task: Task) -> dict[str, Any]:
     """Return the request of a task as submit takes it."""
     fields: dict[str, Any] = {name: getattr(task, name) for name in COPIED}
     fields["agent_id"] = _wanted(task)
+    if task.moves_a_file:
+        fields["file"] = request_of(task)
     edges = task.dependency_edges.exclude(depends_on__status__in=("failed", "canceled"))
     fields["depends_on"] = list(edges.order_by("id").values_list("depends_on_id", flat=True))
     return fields

@@ -8,8 +8,13 @@ from typing import cast
 from django.conf import settings
 
 from agent_client.protocol.messages import ScriptType, TaskLimits, TaskSpec
+from agent_client.protocol.transfers import TaskKind
 from dialer_platform.storage.installation import installation_id
 from tasks.models import Task
+from tasks.services.transfers import wire_of
+
+_TOO_OLD = "echo 'This agent is too old to move files: bring it to a newer version.' >&2; exit 69\n"
+"""What an agent that knows no kinds of tasks makes of a transfer: a failure that says why."""
 
 
 def spec_of(task: Task) -> TaskSpec:
@@ -20,7 +25,7 @@ def spec_of(task: Task) -> TaskSpec:
         installation=installation_id(),
         name=task.name,
         script_type=cast(ScriptType, str(task.script_type)),
-        script_content=task.script_content,
+        script_content=_TOO_OLD if task.moves_a_file else task.script_content,
         priority=task.priority,
         cpu_cores=task.cpu_cores,
         gpu_ids=tuple(task.gpu_ids),
@@ -33,6 +38,8 @@ def spec_of(task: Task) -> TaskSpec:
         limits=TaskLimits(**task.limits) if task.limits else None,
         log_limit_bytes=settings.LOG_LIMIT_BYTES,
         tenant_id=task.tenant_id,
+        kind=cast(TaskKind, str(task.kind)),
+        transfer=wire_of(task),
     )
 
 

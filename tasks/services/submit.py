@@ -29,12 +29,15 @@ from tasks.models import SubmissionKey, Task, TaskDependency
 from tasks.services.dependencies import BROKEN, failure_changes, state_after
 from tasks.services.moves import record_events
 from tasks.services.offering import offer_waiting
+from tasks.services.transfers import check_files, open_transfers
 from tasks.services.validation import clean_new
 
 MAX_BATCH = 1_000
 MAX_KEY_CHARACTERS = 200
 KEEP_KEYS_SECONDS = 24 * 3600
 """A submission may be repeated with its key for this long."""
+BESIDE_THE_ROW = frozenset({"agent_id", "depends_on", "file"})
+"""Fields of a request that are no plain columns of the task."""
 
 Cleaned = dict[str, Any]
 
@@ -53,9 +56,9 @@ def create_task(
     cleaned = clean_new(fields)
 
     def create() -> list[Task]:
-        return _store(principal, [cleaned], prefixes=[""], rerun_of=rerun_of)
+        return store(principal, [cleaned], prefixes=[""], rerun_of=rerun_of)
 
-    return _once(principal, idempotency_key, cleaned, create)[0]
+    return once(principal, idempotency_key, cleaned, create)[0]
 
 
 def create_tasks(
@@ -65,9 +68,9 @@ def create_tasks(
     cleaned = _clean_batch(items)
 
     def create() -> list[Task]:
-        return _store(principal, cleaned, prefixes=[f"{n}." for n in range(len(cleaned))])
+        return store(principal, cleaned, prefixes=[f"{n}." for n in range(len(cleaned))])
 
-    return _once(principal, idempotency_key, cleaned, create)
+    return once(principal, idempotency_key, cleaned, create)
 
 
 def delete_old_keys() -> int:
@@ -98,7 +101,7 @@ def _clean_batch(items: Any) -> list[Cleaned]:
     return cleaned
 
 
-def _once(
+def once(
     principal: Principal, key: str, body: object, create: Callable[[], list[Task]]
 ) -> list[Task]:
     """Run create in a transaction, once per key."""
@@ -155,7 +158,7 @@ def _digest(body: object) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def _store(
+def store(
     principal: Principal,
     rows: Sequence[Cleaned],
     *,
@@ -164,6 +167,7 @@ def _store(
 ) -> list[Task]:
     """Insert tasks, edges and events, offer what can start; the caller's transaction."""
     _check_agents(principal, rows, prefixes)
+    check_files(principal, rows, prefixes)
     statuses = _dependency_statuses(principal, rows, prefixes)
     tasks = [_new_task(principal, row, statuses, rerun_of) for row in rows]
     Task.objects.bulk_create(tasks)
@@ -174,6 +178,7 @@ def _store(
             for other in row["depends_on"]
         ]
     )
+    open_transfers(principal, tasks, rows)
     _record(principal, tasks)
     if any(task.state == QUEUED for task in tasks):
         offer_waiting(principal.tenant_id)
@@ -241,7 +246,7 @@ def _new_task(
     principal: Principal, row: Cleaned, statuses: Mapping[int, str], rerun_of: Task | None
 ) -> Task:
     """Return the unsaved row in the state that its dependencies call for."""
-    plain = {name: row[name] for name in row if name not in {"agent_id", "depends_on"}}
+    plain = {name: row[name] for name in row if name not in BESIDE_THE_ROW}
     depends_on = row["depends_on"]
     status, phase = state_after(statuses[other] for other in depends_on)
     broken = [other for other in depends_on if statuses[other] in BROKEN]

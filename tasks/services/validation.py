@@ -15,7 +15,8 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from dialer_platform.errors import Invalid, TooLarge
-from tasks.choices import ScriptType
+from tasks.choices import Kind, ScriptType
+from tasks.files.orders import TEMPLATE_TYPE, clean_file, title_of
 from tasks.services.dependencies import MAX_DEPENDENCIES
 
 MAX_NAME_CHARACTERS = 200
@@ -58,6 +59,8 @@ DEFAULTS: dict[str, Any] = {
     "limits": {},
 }
 REQUIRED = ("name", "template_type", "script_content")
+SCRIPT_FIELDS = frozenset({"script_content", "script_type", "env", "working_dir", "merge_output"})
+"""What a task that moves a file has no use for."""
 
 
 class _Wrong(Exception):
@@ -66,9 +69,43 @@ class _Wrong(Exception):
 
 def clean_new(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the complete, normalised fields of a new task; unknown ones are ignored."""
+    kind = _kind(fields.get("kind"))
+    if kind != Kind.SCRIPT:
+        return _clean_new_file(kind, fields)
     given = {name: value for name, value in fields.items() if name in CLEANERS}
     errors = {name: [_("This field is required.")] for name in REQUIRED if name not in given}
-    return {**DEFAULTS, **_clean(given, errors)}
+    return {**DEFAULTS, "kind": Kind.SCRIPT.value, **_clean(given, errors)}
+
+
+def _clean_new_file(kind: Kind, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a task that moves a file: no script, no cores by default.
+
+    Any host takes it that could run Python: the agent itself is written in it.
+    """
+    given = {n: v for n, v in fields.items() if n in CLEANERS and n not in SCRIPT_FIELDS}
+    errors: dict[str, list[str]] = {}
+    order: dict[str, Any] = {}
+    try:
+        order = clean_file(kind, fields.get("file"))
+    except Invalid as error:
+        errors.update({name: list(lines) for name, lines in error.fields.items()})
+    if kind != Kind.FILE_UPLOAD and not fields.get("agent_id"):
+        errors["agent_id"] = [_("Name the agent whose file it is.")]
+    cleaned = _clean({name: value for name, value in given.items() if value != ""}, errors)
+    standing = {"name": title_of(kind, order["path"]), "template_type": TEMPLATE_TYPE}
+    fixed = {"kind": kind.value, "file": order, "script_type": ScriptType.PYTHON.value}
+    defaults = {**DEFAULTS, "cpu_cores": 0, **standing}
+    return {**defaults, **cleaned, **fixed, "script_content": ""}
+
+
+def _kind(value: Any) -> Kind:
+    """Return what the task is to do, by default a script; raises Invalid."""
+    if value in (None, ""):
+        return Kind.SCRIPT
+    if not isinstance(value, str) or value not in Kind.values:
+        sentence = _("Must be one of: %(names)s.") % {"names": ", ".join(Kind.values)}
+        raise Invalid(_("Some fields are not valid."), fields={"kind": [sentence]})
+    return Kind(value)
 
 
 def clean_changes(

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
 from dialer_platform.console.htmx import answers_errors, render_fragment, render_page
+from tasks.files.panel import file_context
 from tasks.logs.files import reader
 from tasks.models import Task
 from tasks.samples import files
@@ -63,6 +64,7 @@ def detail_context(task: Task) -> dict[str, Any]:
         "sentence": reason_sentence(task),
         "last_lines": last_lines(task) if task.status == "failed" else "",
         **samples_context(task),
+        **file_context(task),
     }
 
 

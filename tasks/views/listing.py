@@ -8,6 +8,7 @@ from django.views.decorators.http import require_GET
 from agents.models import Agent
 from dialer_platform.accounts.principal import Principal
 from dialer_platform.console.htmx import answers_errors, render_page
+from tasks.choices import Kind
 from tasks.models import Task
 from tasks.page_filter import task_page
 from tasks.views.access import allowed
@@ -26,6 +27,7 @@ def task_list(request: HttpRequest) -> HttpResponse:
     context = {
         "list": found,
         "template_types": template_types(principal),
+        "kinds": Kind.choices,
         "agents": Agent.objects.visible_to(principal).hosts().order_by("name", "id")[:500],
         "has_agents": Agent.objects.visible_to(principal).hosts().enrolled().exists(),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections.abc import Callable
@@ -163,3 +164,12 @@ def submit(principal, delivered) -> Callable[..., Task]:
 def fresh(task: Task) -> Task:
     """Return the task as it is stored now."""
     return Task.objects.get(pk=task.pk)
+
+
+def content_of(response) -> bytes:
+    """Return the whole of a streamed answer, as an ASGI server sends it."""
+
+    async def gather() -> bytes:
+        return b"".join([piece async for piece in response.streaming_content])
+
+    return asyncio.run(gather())

@@ -16,9 +16,13 @@ def client(page_client, superuser):
     return page_client(superuser)
 
 
-@pytest.mark.parametrize("model", ["task", "taskevent", "taskdependency", "submissionkey"])
-def test_every_table_has_a_list(client, submit, model):
+@pytest.mark.parametrize(
+    "model",
+    ["task", "taskevent", "taskdependency", "submissionkey", "storedfile", "filetransfer"],
+)
+def test_every_table_has_a_list(client, submit, host, model):
     submit(depends_on=[submit().pk])
+    submit(kind="file_download", agent_id=host.agent.pk, file={"path": "/srv/x"})
     assert client.get(f"/admin/tasks/{model}/").status_code == 200
 
 

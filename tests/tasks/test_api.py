@@ -10,7 +10,7 @@ from tasks.logs.files import store
 from tasks.models import Task
 from tasks.samples import files
 from tasks.samples.sample import Sample
-from tests.tasks.conftest import FIELDS, fresh
+from tests.tasks.conftest import FIELDS, content_of, fresh
 
 pytestmark = pytest.mark.django_db
 
@@ -372,7 +372,7 @@ def test_log_of_a_task_that_never_ran_is_empty(client, submit):
 
 def test_log_is_downloaded_whole(client, logged):
     answer = client.get(f"{URL}{logged.pk}/log/", {"download": "1"})
-    assert b"".join(answer.streaming_content) == b"one\ntwo\nthree\n"
+    assert content_of(answer) == b"one\ntwo\nthree\n"
     assert answer["Content-Disposition"] == f'attachment; filename="task-{logged.pk}.log"'
     assert answer["Content-Length"] == "14"
 

@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dialer_platform.console.drawing import nice_top
 from tasks.probes.choices import OUTCOME_CODES, Outcome
 from tasks.probes.results import US, read_json, results_of
 from tasks.probes.rollups.sums import HOUR, MINUTE
 from tasks.probes.series.models import ProbeResult, RollUp
-from tasks.samples.charts import nice_top
 
 NEWEST = 5_000
 WIDTH, HEIGHT = 720.0, 180.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dialer_platform.console import drawing
 from tasks.samples import charts
 from tasks.samples.sample import Sample
 
@@ -64,11 +65,11 @@ def test_samples_out_of_order_are_drawn_from_left_to_right():
     ("highest", "top"), [(0, 100), (99, 100), (101, 150), (390, 400), (801, 1000)]
 )
 def test_scale_of_percent_is_round(highest, top):
-    assert charts.percent_top(highest) == top
+    assert drawing.percent_top(highest) == top
 
 
 @pytest.mark.parametrize(
     ("highest", "top"), [(0, 1), (700, 800), (3 * MB, 3 * MB), (1.2 * 1024 * MB, 1.5 * 1024 * MB)]
 )
 def test_scale_of_sizes_is_round_in_its_unit(highest, top):
-    assert charts.size_top(highest) == top
+    assert drawing.size_top(highest) == top

@@ -1,0 +1,144 @@
+"""Packs a directory into an archive that has no name: plain files and directories only.
+
+Links are not followed and not packed, the agent's own directories are left out; what is
+left out is said. The archive is complete before its first byte is sent, so that its size
+and digest are known and a transfer can go on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tarfile
+import tempfile
+from collections.abc import Callable
+from typing import BinaryIO, cast
+
+from agent_client.errors import Rejected
+from agent_client.files.archive_names import MAX_ENTRIES, refused
+from agent_client.files.progress import amount
+from agent_client.files.roots import open_plain
+from agent_client.files.sending import changed
+
+RESERVE_BYTES = 256 * 1024 * 1024
+"""What stays free on the disk of the agent: its tasks need it."""
+MAX_NAMED = 20
+
+
+def pack(
+    directory: int,
+    path: str,
+    *,
+    is_hidden: Callable[[os.stat_result], bool],
+    say: Callable[[str], None],
+    place: str = ".",
+) -> int:
+    """Return a descriptor of the archive, at its beginning; raises Rejected or OSError.
+
+    directory is a handle of what is packed, place where the archive is kept meanwhile.
+    """
+    packer = _Packer(path, is_hidden, say, place)
+    with tempfile.TemporaryFile(dir=place) as spool:
+        try:
+            with tarfile.open(fileobj=spool, mode="w", format=tarfile.PAX_FORMAT) as archive:
+                packer.pack(archive, directory)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise _no_room(path) from error
+            raise
+        spool.flush()
+        packer.report()
+        return os.dup(spool.fileno())
+
+
+class _Packer:
+    """Walks one directory by handles and adds what it finds."""
+
+    def __init__(
+        self,
+        path: str,
+        is_hidden: Callable[[os.stat_result], bool],
+        say: Callable[[str], None],
+        place: str,
+    ) -> None:
+        self._path = path
+        self._is_hidden = is_hidden
+        self._say = say
+        self._place = place
+        self._entries = 0
+        self._left_out = 0
+
+    def pack(self, archive: tarfile.TarFile, directory: int) -> None:
+        """Add everything below the directory, by name."""
+        for below, directories, names, handle in os.fwalk(".", dir_fd=directory):
+            directories[:] = sorted(one for one in directories if self._is_wanted(one, handle))
+            for name in directories:
+                self._add_directory(archive, os.path.join(below, name), name, handle)
+            for name in sorted(names):
+                self._add_file(archive, os.path.join(below, name), name, handle)
+
+    def report(self) -> None:
+        """Say how much was left out."""
+        if self._left_out > MAX_NAMED:
+            self._say(f"{self._left_out} entries in all were left out")
+
+    def _is_wanted(self, name: str, handle: int) -> bool:
+        """Return whether a directory is to be walked; a link to one is not."""
+        found = os.stat(name, dir_fd=handle, follow_symlinks=False)
+        if stat.S_ISDIR(found.st_mode) and not self._is_hidden(found):
+            return True
+        self._leave_out(name, "a link, or the agent's own")
+        return False
+
+    def _add_directory(self, archive: tarfile.TarFile, name: str, last: str, handle: int) -> None:
+        found = os.stat(last, dir_fd=handle, follow_symlinks=False)
+        info = self._info(name, found)
+        info.type = tarfile.DIRTYPE
+        archive.addfile(info)
+
+    def _add_file(self, archive: tarfile.TarFile, name: str, last: str, handle: int) -> None:
+        """Add one plain file; anything else is left out and said."""
+        try:
+            descriptor = open_plain(handle, last, name)
+        except Rejected as error:
+            self._leave_out(name, error.detail)
+            return
+        with open(descriptor, "rb") as file:
+            found = os.fstat(file.fileno())
+            self._check_room(found.st_size)
+            info = self._info(name, found)
+            info.size = found.st_size
+            try:
+                archive.addfile(info, cast("BinaryIO", file))
+            except OSError as error:
+                if error.errno is None:  # tarfile's own: the file has become shorter
+                    raise changed(os.path.join(self._path, name)) from error
+                raise
+
+    def _info(self, name: str, found: os.stat_result) -> tarfile.TarInfo:
+        self._entries += 1
+        if self._entries > MAX_ENTRIES:
+            raise refused(f"{self._path} has more than {MAX_ENTRIES} entries")
+        info = tarfile.TarInfo(os.path.normpath(name))
+        info.mode = stat.S_IMODE(found.st_mode)
+        info.mtime = found.st_mtime
+        return info
+
+    def _leave_out(self, name: str, reason: str) -> None:
+        self._left_out += 1
+        if self._left_out <= MAX_NAMED:
+            self._say(f"left out: {name} ({reason})")
+
+    def _check_room(self, size: int) -> None:
+        found = os.statvfs(self._place)
+        if found.f_bavail * found.f_frsize < size + RESERVE_BYTES:
+            raise _no_room(self._path)
+
+
+def _no_room(path: str) -> Rejected:
+    reserve = amount(RESERVE_BYTES)
+    return Rejected(
+        f"The archive of {path} does not fit on the agent's disk ({reserve} stay free).",
+        code="disk_full",
+    )

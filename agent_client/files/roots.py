@@ -1,0 +1,208 @@
+"""Opens what lies below the directories that the host's policy allows, and nothing else.
+
+A path is walked one component at a time by directory handles, and no component may be a
+link: whoever swaps one meanwhile makes the walk fail, never lead out. The roots themselves
+may be links, for the host's owner has named them. The agent's own directories are closed,
+also where a root contains them: its credential is there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from agent_client.errors import Rejected
+
+_DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_WALK = _DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
+"""Walking needs no right to list."""
+MAX_PATH_BYTES = 4096
+MAX_DEPTH = 128
+DIRECTORY_MODE = 0o755
+
+
+class Roots:
+    """The directories below which files are moved."""
+
+    def __init__(self, roots: Sequence[str], *, hidden: Sequence[str] = ()) -> None:
+        """Take absolute directories; those that do not exist allow nothing."""
+        self._roots = tuple(roots)
+        self._hidden = frozenset(_identities(hidden))
+        self._hidden_paths = tuple(os.path.realpath(one) for one in hidden)
+
+    def split(self, path: str) -> tuple[str, tuple[str, ...]]:
+        """Return the root that contains a path, and the components below it.
+
+        Raises Rejected: path_unusable for a name no host has, policy_denied outside.
+        """
+        parts = _parts(path)
+        # The longest root first: one may lie in another and be reached by a link.
+        for root in sorted(self._roots, key=len, reverse=True):
+            for spelling in (root, os.path.realpath(root)):
+                above = tuple(one for one in spelling.split("/") if one)
+                if parts[: len(above)] == above:
+                    return root, parts[len(above) :]
+        listed = ", ".join(self._roots) or "none"
+        raise Rejected(
+            f"The host's policy does not allow it (directories: {path} is below none of {listed}).",
+            code="policy_denied",
+        )
+
+    @contextmanager
+    def directory(self, path: str) -> Iterator[int]:
+        """Yield a handle of a directory that can be listed; raises Rejected or OSError."""
+        root, parts = self.split(path)
+        descriptor = self._walk(root, parts, path)
+        try:
+            opened = os.open(".", _DIRECTORY | os.O_RDONLY, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        try:
+            yield opened
+        finally:
+            os.close(opened)
+
+    @contextmanager
+    def parent(self, path: str, *, create: bool = False) -> Iterator[tuple[int, str]]:
+        """Yield a handle of the directory a path is in, and the path's last name.
+
+        create makes the directories that are missing. Raises Rejected or OSError.
+        """
+        root, parts = self.split(path)
+        if not parts:
+            raise unusable(path, "is a directory of the policy itself; name something in it")
+        descriptor = self._walk(root, parts[:-1], path, create=create)
+        try:
+            opened = os.open(".", _DIRECTORY | os.O_RDONLY, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        try:
+            yield opened, parts[-1]
+        finally:
+            os.close(opened)
+
+    def is_hidden(self, found: os.stat_result) -> bool:
+        """Return whether this is one of the agent's own directories."""
+        return (found.st_dev, found.st_ino) in self._hidden
+
+    def check_replaceable(self, path: str) -> None:
+        """Refuse to replace a directory that contains the agent's own; raises Rejected."""
+        root, parts = self.split(path)
+        place = os.path.realpath(os.path.join(root, *parts)) + "/"
+        if any((one + "/").startswith(place) for one in self._hidden_paths):
+            raise _belongs_to_agent(path)
+
+    def _walk(self, root: str, parts: Sequence[str], path: str, *, create: bool = False) -> int:
+        """Return a handle of the directory at the end of the components."""
+        descriptor = os.open(root, os.O_DIRECTORY | os.O_CLOEXEC | os.O_RDONLY)
+        try:
+            self._check_hidden(descriptor, path)
+            for part in parts:
+                following = _step(descriptor, part, path, create=create)
+                os.close(descriptor)
+                descriptor = following
+                self._check_hidden(descriptor, path)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _check_hidden(self, descriptor: int, path: str) -> None:
+        """Refuse the agent's own directories, by what they are and not by their names."""
+        if self.is_hidden(os.fstat(descriptor)):
+            raise _belongs_to_agent(path)
+
+
+def open_plain(directory: int, name: str, path: str) -> int:
+    """Return a descriptor of a plain file in a directory; raises Rejected or OSError."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        descriptor = os.open(name, flags, dir_fd=directory)
+    except OSError as error:
+        raise explained(error, path) from error
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise unusable(path, "is no plain file")
+
+
+def _belongs_to_agent(path: str) -> Rejected:
+    return Rejected(
+        f"The host's policy does not allow it ({path} belongs to the agent).", code="policy_denied"
+    )
+
+
+def unusable(path: str, problem: str) -> Rejected:
+    """Return the refusal of a path that says what is the matter with it."""
+    return Rejected(f"{path} {problem}.", code="path_unusable")
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    """Return the components of an absolute path; raises Rejected for what is none."""
+    shown = path[:200].encode("utf-8", "backslashreplace").decode()
+    if path == "~" or path.startswith("~/"):
+        path = os.path.expanduser("~") + path[1:]
+    if not path.startswith("/"):
+        raise unusable(shown, "is not absolute; give a full path on the host")
+    parts = tuple(one for one in path.split("/") if one not in ("", "."))
+    if "\0" in path or any(one == ".." for one in parts):
+        raise unusable(shown, "has a part that is not allowed (.. or NUL)")
+    try:
+        size_bytes = len(os.fsencode(path))
+    except UnicodeEncodeError:
+        raise unusable(shown, "cannot be a file name") from None
+    if size_bytes > MAX_PATH_BYTES or len(parts) > MAX_DEPTH:
+        raise unusable(shown, "is too long")
+    return parts
+
+
+def _step(directory: int, name: str, path: str, *, create: bool) -> int:
+    """Return a handle of a directory in another one."""
+    try:
+        return os.open(name, _WALK, dir_fd=directory)
+    except FileNotFoundError as error:
+        if not create:
+            raise explained(error, path) from error
+    except OSError as error:
+        raise explained(error, path) from error
+    try:
+        os.mkdir(name, DIRECTORY_MODE, dir_fd=directory)
+    except FileExistsError:
+        pass  # Somebody was faster; the open below says what it is.
+    except OSError as error:
+        raise explained(error, path) from error
+    try:
+        return os.open(name, _WALK, dir_fd=directory)
+    except OSError as error:
+        raise explained(error, path) from error
+
+
+def explained(error: OSError, path: str) -> Exception:
+    """Return the error as a person can use it; what is no matter of the path stays itself."""
+    if error.errno in (errno.ELOOP, errno.EMLINK):
+        return unusable(path, "leads over a link, and links are not followed")
+    if error.errno == errno.ENOTDIR:
+        # O_NOFOLLOW | O_DIRECTORY on a link says this too.
+        return unusable(path, "leads over something that is no directory, or over a link")
+    texts = {
+        errno.ENOENT: "does not exist",
+        errno.EACCES: "may not be opened by the agent's user",
+        errno.EPERM: "may not be opened by the agent's user",
+        errno.ENAMETOOLONG: "has a name that is too long",
+        errno.EISDIR: "is a directory",
+        errno.ENXIO: "is no plain file",
+    }
+    return unusable(path, texts[error.errno]) if error.errno in texts else error
+
+
+def _identities(directories: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield device and inode of directories that exist."""
+    for directory in directories:
+        try:
+            found = os.stat(directory)
+        except OSError:
+            continue
+        yield found.st_dev, found.st_ino

@@ -1,0 +1,151 @@
+"""The hosts' side of transfers: who may read or fill which file, and what comes next.
+
+A token opens exactly one transfer, of the offer it was made for, while that offer's task
+runs. What it opens is remembered for two seconds, so that a chunk costs no query; whatever
+changes the database looks again. Refusals are not remembered: they are counted instead.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from typing import NamedTuple
+
+from django.utils.translation import gettext as _
+
+from agent_client.protocol.transfers import MAX_CHUNK_BYTES, TransferEnd, TransferState
+from dialer_platform.errors import Conflict, Invalid, NotFound, Unauthenticated
+from tasks.choices import Kind, Status
+from tasks.files import tokens
+from tasks.files.place import store
+from tasks.files.preview import MAX_PREVIEW_BYTES, read_preview
+from tasks.models import FileTransfer, StoredFile
+from tasks.services.stored_files import append, check_size, complete_file
+
+FRESH_SECONDS = 2.0
+MAX_REMEMBERED = 4_096
+
+
+class Grant(NamedTuple):
+    """What one token opens: one file, in the direction of its kind."""
+
+    transfer_id: str
+    kind: str
+    file_id: str
+
+
+_guard = threading.Lock()
+_known: OrderedDict[str, tuple[float, Grant]] = OrderedDict()
+
+
+def remembered(token: str) -> Grant | None:
+    """Return what the token opened a moment ago; never asks the database."""
+    with _guard:
+        entry = _known.get(token)
+    return entry[1] if entry is not None and entry[0] > time.monotonic() else None
+
+
+def look_up(token: str) -> Grant:
+    """Return what the token opens now; raises Unauthenticated, Conflict or NotFound."""
+    transfer = _transfer_of(token)
+    task = transfer.task
+    if task.is_final:
+        raise Conflict(_("The task has ended; its transfer is closed."), code="task_ended")
+    if task.status != Status.RUNNING:
+        raise Conflict(_("The task has not started."), code="not_started")
+    if transfer.stored_file_id is None:
+        raise NotFound(_("There is no such file."))
+    grant = Grant(transfer.pk, task.kind, transfer.stored_file_id)
+    with _guard:
+        _known[token] = (time.monotonic() + FRESH_SECONDS, grant)
+        _known.move_to_end(token)
+        if len(_known) > MAX_REMEMBERED:
+            _known.popitem(last=False)
+    return grant
+
+
+def forget() -> None:
+    """Ask the database again for every token."""
+    with _guard:
+        _known.clear()
+
+
+def state_of(grant: Grant) -> TransferState:
+    """Return where the server's side stands."""
+    file = _file_of(grant)
+    return TransferState(
+        next=store().received(file.pk),
+        size_bytes=file.size_bytes,
+        sha256=file.sha256,
+        complete=file.complete,
+    )
+
+
+def read_chunk(grant: Grant, offset: int, limit: int) -> bytes:
+    """Return bytes of a file that goes to the host, none past its end."""
+    if grant.kind != Kind.FILE_UPLOAD:
+        raise Conflict(_("This transfer goes to the server, not to the host."))
+    return store().read(grant.file_id, offset, min(limit, MAX_CHUNK_BYTES))
+
+
+def put_chunk(grant: Grant, offset: int, data: bytes, sha256: str) -> int:
+    """Store a chunk from the host and return what comes next."""
+    if grant.kind == Kind.FILE_UPLOAD:
+        raise Conflict(_("This transfer goes to the host, not to the server."))
+    check_size(offset + len(data), limit_bytes=_limit_of(grant))
+    # The row is not read: what the store needs is the id, and it knows what is whole.
+    return append(StoredFile(pk=grant.file_id), offset, data, sha256)
+
+
+def end(grant: Grant, message: TransferEnd) -> TransferState:
+    """Check and keep the whole file; saying it twice changes nothing.
+
+    Raises OffsetGap when bytes are missing, DigestMismatch or Invalid when it is not what
+    it should be: then it begins anew.
+    """
+    if grant.kind == Kind.FILE_UPLOAD:
+        return state_of(grant)
+    check_size(message.size_bytes, limit_bytes=_limit_of(grant))
+    file = _file_of(grant)
+    if not file.complete and grant.kind == Kind.FILE_PREVIEW:
+        _check_preview(file)
+    complete_file(file, message.size_bytes, message.sha256)
+    return state_of(grant)
+
+
+def _transfer_of(token: str) -> FileTransfer:
+    """Return the transfer whose current offer the token belongs to; raises Unauthenticated."""
+    transfer_id = tokens.transfer_id_in(token)
+    found = FileTransfer.objects.select_related("task").filter(pk=transfer_id or "")
+    transfer = found.only("id", "stored_file_id", "task__status", "task__offer", "task__kind")
+    row = transfer.first()
+    # A transfer that does not exist costs the same derivation as a wrong token.
+    is_right = tokens.opens(token, transfer_id or "", row.task.offer if row else 0)
+    if row is None or not is_right:
+        raise Unauthenticated(_("The transfer's token is not valid."), code="invalid_token")
+    return row
+
+
+def _file_of(grant: Grant) -> StoredFile:
+    """Return the file as it is stored now; raises NotFound when it was removed."""
+    file = StoredFile.objects.filter(pk=grant.file_id).first()
+    if file is None:
+        raise NotFound(_("There is no such file."))
+    return file
+
+
+def _limit_of(grant: Grant) -> int | None:
+    """Return how large the file may be; None is the server's own limit."""
+    return MAX_PREVIEW_BYTES if grant.kind == Kind.FILE_PREVIEW else None
+
+
+def _check_preview(file: StoredFile) -> None:
+    """Refuse a preview that pages could not show, and let the host begin anew."""
+    try:
+        data = store().read_part(file.pk, MAX_PREVIEW_BYTES)
+    except FileNotFoundError:
+        data = b""
+    if read_preview(data) is None:
+        store().begin_anew(file.pk)
+        raise Invalid(_("This is no preview of a file or directory."), code="malformed")

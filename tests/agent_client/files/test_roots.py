@@ -1,0 +1,204 @@
+"""No name and no swapped link leads out of the allowed directories."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agent_client.errors import Rejected
+from agent_client.files.roots import Roots, open_plain
+
+NAMES = 10_000
+PIECES = (
+    *("..", ".", "", "~", "a", "b", "link", "out", "file", "secret", "etc", "passwd", "state"),
+    *("../..", "....//", "a/../..", "%2e%2e", "..\\", "\0", "\n", "\u2024\u2024", "\udcff"),
+    *("//", "/", "a" * 300, "identity.json", ".ssh", "..;", "proc/self/root", "link/../.."),
+)
+CANARY = b"outside"
+
+
+class Place:
+    """An allowed directory with links that lead out, and a canary outside."""
+
+    def __init__(self, directory: Path) -> None:
+        self.root = directory / "root"
+        self.outside = directory / "outside"
+        self.state = self.root / "state"
+        for one in (self.root / "a" / "b", self.outside, self.state):
+            one.mkdir(parents=True)
+        for one in ("secret", "passwd", "file", "a"):
+            (self.outside / one).write_bytes(CANARY)
+        (self.state / "identity.json").write_bytes(CANARY)
+        (self.root / "file").write_bytes(b"inside")
+        (self.root / "a" / "file").write_bytes(b"inside")
+        (self.root / "link").symlink_to(self.outside)
+        (self.root / "out").symlink_to("/")
+        (self.root / "a" / "secret").symlink_to(self.outside / "secret")
+        self.roots = Roots([str(self.root)], hidden=[str(self.state)])
+
+    def read(self, path: str) -> bytes | None:
+        """Return what is read of a path, None when it is refused."""
+        try:
+            with self.roots.parent(path) as (directory, name):
+                descriptor = open_plain(directory, name, path)
+        except (Rejected, OSError):
+            return None
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read()
+
+    def write(self, path: str) -> None:
+        """Write something below a path's directories, which are made when they are missing."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW
+        with (
+            contextlib.suppress(Rejected, OSError),
+            self.roots.parent(path, create=True) as (directory, name),
+        ):
+            os.close(os.open(name, flags, 0o600, dir_fd=directory))
+
+    def tree_outside(self) -> list[str]:
+        return sorted(str(one) for one in self.outside.rglob("*"))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def hostile_path(chance: random.Random, root: Path) -> str:
+    """Return a path of pieces that have led out of other systems."""
+    pieces = [chance.choice(PIECES) for _ in range(chance.randint(1, 8))]
+    begin = chance.choice((str(root), f"{root}/", f"/{root}", "", "/", f"{root}/../root"))
+    return begin + "/" + "/".join(pieces)
+
+
+def swap_once(inner: Path, aside: Path, outside: Path) -> None:
+    """Put a link in a directory's place and take it away; both may be made anew meanwhile."""
+    inner.rename(aside)
+    with contextlib.suppress(FileExistsError):
+        inner.symlink_to(outside)
+    while aside.exists():
+        if inner.is_symlink():
+            inner.unlink()
+        shutil.rmtree(inner, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            aside.rename(inner)
+
+
+def while_links_swap(place: Place, work: Callable[[], None]) -> int:
+    """Do the work while another thread turns a directory into a link and back."""
+    done, swaps = threading.Event(), 0
+
+    def swap() -> None:
+        nonlocal swaps
+        while not done.is_set():
+            swap_once(place.root / "a", place.root / "aside", place.outside)
+            swaps += 1
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        work()
+    finally:
+        done.set()
+        thread.join()
+    return swaps
+
+
+def test_ten_thousand_hostile_paths_lead_nowhere_while_links_are_swapped(place: Place) -> None:
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    escapes: list[str] = []
+    before = place.tree_outside()
+    inside = 0
+
+    def try_all() -> None:
+        nonlocal inside
+        for number in range(NAMES):
+            # Every third goes where the swapped link is: into the middle of the race.
+            path = (
+                f"{place.root}/a/{chance.choice(('file', 'secret', 'passwd'))}"
+                if number % 3 == 0
+                else hostile_path(chance, place.root)
+            )
+            data = place.read(path)
+            inside += data == b"inside"
+            if data == CANARY:
+                escapes.append(path)
+            if number % 10 == 0:
+                place.write(f"{path}/new{number}")
+
+    swaps = while_links_swap(place, try_all)
+    assert escapes == []
+    assert place.tree_outside() == before
+    # Both the race and the good way were really there.
+    assert swaps > 10
+    assert inside > 10
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+@given(text=st.text(max_size=60))
+def test_any_text_is_inside_or_refused(tmp_path: Path, text: str) -> None:
+    if not (tmp_path / "root").exists():
+        Place(tmp_path)
+    roots = Roots([str(tmp_path / "root")])
+    for path in (text, f"{tmp_path}/root/{text}", f"{tmp_path}/root/../{text}"):
+        try:
+            _, parts = roots.split(path)
+        except Rejected as error:
+            assert error.code in ("policy_denied", "path_unusable")
+        else:
+            assert ".." not in parts
+
+
+@pytest.mark.parametrize(
+    ("below", "code"),
+    [
+        ("link/secret", "path_unusable"),
+        ("a/secret", "path_unusable"),
+        ("state/identity.json", "policy_denied"),
+        ("missing/file", "path_unusable"),
+        ("file/file", "path_unusable"),
+        ("", "path_unusable"),
+    ],
+)
+def test_refusal_says_why(place: Place, below: str, code: str) -> None:
+    path = f"{place.root}/{below}"
+    with pytest.raises(Rejected) as error, place.roots.parent(path) as (directory, name):
+        open_plain(directory, name, path)
+    assert error.value.code == code
+
+
+def test_fifo_is_refused_and_does_not_block(place: Place) -> None:
+    os.mkfifo(place.root / "pipe")
+    assert place.read(f"{place.root}/pipe") is None
+
+
+def test_root_that_is_a_link_itself_is_followed(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "named").symlink_to(place.root)
+    place.roots = Roots([str(tmp_path / "named")])
+    assert place.read(f"{tmp_path}/named/file") == b"inside"
+    assert place.read(f"{place.root}/file") == b"inside"
+
+
+def test_directory_that_holds_the_agents_own_is_not_replaced(place: Place) -> None:
+    roots = Roots([str(place.root.parent)], hidden=[str(place.state)])
+    with pytest.raises(Rejected) as error:
+        roots.check_replaceable(str(place.root))
+    assert error.value.code == "policy_denied"
+    roots.check_replaceable(str(place.outside))
+
+
+def test_without_roots_nothing_is_allowed(place: Place) -> None:
+    with pytest.raises(Rejected) as error:
+        Roots([]).split(str(place.root / "file"))
+    assert error.value.code == "policy_denied"

@@ -1,0 +1,164 @@
+"""A large file each way while connections are cut and agent and server are killed.
+
+256 MiB in a test; DIALER_TEST_FILE_MIB=1024 for more. What goes over the line is counted by
+a proxy between the host and the server.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from agent_client.protocol.transfers import CHUNK_DIGEST_HEADER, MAX_CHUNK_BYTES
+from tests.e2e.stack import Stack, running_stack, wait_for
+from tests.faults.proxy import Proxy
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("file-faults"), pytest.mark.timeout(400)]
+
+MIB = 1024 * 1024
+SIZE_BYTES = int(os.environ.get("DIALER_TEST_FILE_MIB", "256")) * MIB
+PIECE_BYTES = 16 * MIB
+BANDWIDTH_MB = 30
+OVERHEAD_SHARE = 0.01
+"""Of headers, heartbeats and logs on the same line."""
+FAULTS = ("cut", "agent", "server", "cut")
+
+
+@dataclass
+class Line:
+    """A host that reaches its server by a proxy only."""
+
+    stack: Stack
+    proxy: Proxy
+    root: Path
+    agent_id: str
+
+    def start_agent(self) -> str:
+        """Start the agent, again after a kill."""
+        return self.stack.start_agent(server=self.proxy.url)
+
+    def start(self, kind: str, **file: object) -> int:
+        """Submit a task that moves a file and return its id."""
+        body = {"kind": kind, "agent_id": self.agent_id, "file": file}
+        answer = self.stack.post("/api/v1/tasks/", body)
+        assert answer.status_code == 201, answer.text
+        return int(answer.json()["id"])
+
+    def do(self, fault: str) -> None:
+        """Break something, and bring it back."""
+        if fault == "cut":
+            self.proxy.reset_all()
+        elif fault == "agent":
+            self.stack.kill_agent()
+            self.start_agent()
+        else:
+            self.stack.kill_server()
+            self.stack.start_server()
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Iterator[Line]:
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "stack").mkdir()
+    with running_stack(tmp_path / "stack") as stack:
+        proxy = Proxy(stack.port)
+        state = stack.directory / "agent-host1"
+        state.mkdir(mode=0o700, parents=True)
+        policy = state / "policy.yaml"
+        policy.write_text(f'directories: ["{root}"]\n')
+        policy.chmod(0o600)
+        one = Line(stack, proxy, root, "")
+        one.agent_id = one.start_agent()
+        try:
+            yield one
+        finally:
+            proxy.close()
+
+
+def made(path: Path) -> str:
+    """Write a file that does not compress and return its digest."""
+    chance, digest = random.Random(7), hashlib.sha256()
+    with path.open("wb") as file:
+        for _ in range(SIZE_BYTES // PIECE_BYTES):
+            piece = chance.randbytes(PIECE_BYTES)
+            digest.update(piece)
+            file.write(piece)
+    return digest.hexdigest()
+
+
+def digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def store(stack: Stack, path: Path, sha256: str) -> str:
+    """Bring a file to the server, around the proxy."""
+    facts = {"name": "f", "size_bytes": SIZE_BYTES, "sha256": sha256}
+    file_id = str(stack.post("/api/v1/files/", facts).json()["id"])
+    with path.open("rb") as file:
+        for offset in range(0, SIZE_BYTES, MAX_CHUNK_BYTES):
+            chunk = file.read(MAX_CHUNK_BYTES)
+            headers = {
+                **stack.credentials,
+                CHUNK_DIGEST_HEADER: hashlib.sha256(chunk).hexdigest(),
+                "Content-Type": "application/octet-stream",
+            }
+            url = f"{stack.url}/api/v1/files/{file_id}/content/?offset={offset}"
+            assert requests.put(url, data=chunk, headers=headers, timeout=60).ok
+    return file_id
+
+
+def with_faults(line: Line, task_id: int, moved: Callable[[], int]) -> dict[str, Any]:
+    """Break something at every fifth of the way; return the ended task."""
+    for count, fault in enumerate(FAULTS, 1):
+        due = count * SIZE_BYTES // (len(FAULTS) + 1)
+        wait_for(lambda due=due: moved() >= due, seconds=120)  # type: ignore[misc]
+        line.do(fault)
+    return line.stack.wait_final(task_id, seconds=240)
+
+
+def check_repeated(moved_bytes: int) -> None:
+    """At most one chunk was sent twice for each interruption."""
+    repeated = moved_bytes - SIZE_BYTES
+    print(f"{SIZE_BYTES} bytes moved, {repeated} more on the line, {len(FAULTS)} interruptions")
+    assert repeated <= len(FAULTS) * MAX_CHUNK_BYTES + OVERHEAD_SHARE * SIZE_BYTES
+
+
+def test_large_file_reaches_its_host_through_kills_and_cuts(line: Line, tmp_path: Path) -> None:
+    sha256 = made(tmp_path / "source")
+    file_id = store(line.stack, tmp_path / "source", sha256)
+    target = line.root / "target"
+    before = line.proxy.down_bytes
+    task_id = line.start(
+        "file_upload", id=file_id, path=str(target), bandwidth_mb=BANDWIDTH_MB, mode="0600"
+    )
+    task = with_faults(line, task_id, lambda: line.proxy.down_bytes - before)
+    assert task["status"] == "completed", line.stack.log(task_id).decode()
+    assert digest_of(target) == sha256
+    assert [one.name for one in line.root.iterdir()] == ["target"]
+    check_repeated(line.proxy.down_bytes - before)
+
+
+def test_large_file_leaves_its_host_through_kills_and_cuts(line: Line, tmp_path: Path) -> None:
+    sha256 = made(line.root / "source")
+    before = line.proxy.up_bytes
+    task_id = line.start("file_download", path=str(line.root / "source"), bandwidth_mb=BANDWIDTH_MB)
+    task = with_faults(line, task_id, lambda: line.proxy.up_bytes - before)
+    assert task["status"] == "completed", line.stack.log(task_id).decode()
+    got = tmp_path / "got"
+    url = f"{line.stack.url}/api/v1/files/{task['file']['id']}/content/"
+    answer = requests.get(url, headers=line.stack.credentials, stream=True, timeout=60)
+    with answer, got.open("wb") as file:
+        for piece in answer.iter_content(MIB):
+            file.write(piece)
+    assert digest_of(got) == sha256
+    check_repeated(line.proxy.up_bytes - before)

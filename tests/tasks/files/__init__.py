@@ -1,0 +1,1 @@
+"""Files that tasks bring to hosts and fetch from them."""
