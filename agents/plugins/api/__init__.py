@@ -1,0 +1,1 @@
+"""REST of plug-ins for people and programs."""

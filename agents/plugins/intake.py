@@ -1,0 +1,101 @@
+"""What a host brings of its plug-ins, checked piece by piece: pure.
+
+A sample that is not valid is refused with its place in the list and a reason; the others
+count. Hosts say what they like, so every text and number has a bound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from agent_client.protocol.plugins import (
+    MAX_LINE_CHARACTERS,
+    MAX_LINES_PER_SAMPLE,
+    MAX_METRICS_PER_SAMPLE,
+    MAX_SAMPLES_PER_REQUEST,
+    PluginSample,
+)
+from dialer_platform.errors import Invalid, TooLarge
+
+MAX_METRIC_CHARACTERS = 120
+MAX_DETAIL_CHARACTERS = 300
+MAX_AGE_SECONDS = 24 * 3600.0
+"""An agent keeps some hours of samples while the server is away."""
+MAX_AHEAD_SECONDS = 300.0
+"""A clock may be a little fast; one that is days ahead would outlive every retention."""
+MAX_FIGURE = 1e30
+"""Sums of so large figures are still finite."""
+
+_pieces = msgspec.json.Decoder(list[msgspec.Raw])
+_one = msgspec.json.Decoder(PluginSample)
+
+
+class Refusal(NamedTuple):
+    """One sample that was not taken: its place in the list and why."""
+
+    position: int
+    code: str
+    detail: str
+
+
+class Intake(NamedTuple):
+    """The samples of one request."""
+
+    samples: list[PluginSample]
+    refused: list[Refusal]
+
+
+def read_samples(body: bytes, *, is_wanted: Callable[[str], bool], now: float) -> Intake:
+    """Return the samples of a body and those refused; now in seconds since the epoch.
+
+    Raises Invalid for anything but a list, TooLarge beyond MAX_SAMPLES_PER_REQUEST.
+    """
+    try:
+        pieces = _pieces.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise Invalid("The body is not a list of samples.", code="malformed") from error
+    if len(pieces) > MAX_SAMPLES_PER_REQUEST:
+        raise TooLarge(f"At most {MAX_SAMPLES_PER_REQUEST} samples at once.")
+    intake = Intake([], [])
+    for position, piece in enumerate(pieces):
+        try:
+            sample = _one.decode(piece)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            detail = str(error)[:MAX_DETAIL_CHARACTERS]
+            intake.refused.append(Refusal(position, "invalid", detail))
+            continue
+        code, detail = _fault(sample, is_wanted, now)
+        if code:
+            intake.refused.append(Refusal(position, code, detail))
+        else:
+            intake.samples.append(sample)
+    return intake
+
+
+def _fault(sample: PluginSample, is_wanted: Callable[[str], bool], now: float) -> tuple[str, str]:
+    """Return the code and the sentence of what is wrong with a sample, empty if nothing is."""
+    if not is_wanted(sample.plugin):
+        return "not_wanted", "The plug-in is not active on this host."
+    if not now - MAX_AGE_SECONDS <= sample.at <= now + MAX_AHEAD_SECONDS:
+        return "bad_time", "The moment is too old or in the future; look at the host's clock."
+    if len(sample.metrics) > MAX_METRICS_PER_SAMPLE or len(sample.lines) > MAX_LINES_PER_SAMPLE:
+        return "invalid", "Too many metrics or lines in one sample."
+    if not all(_is_metric(name, value) for name, value in sample.metrics.items()):
+        return "invalid", "A metric has no plain name or no finite number."
+    if any(len(line) > MAX_LINE_CHARACTERS or "\0" in line for line in sample.lines):
+        return "invalid", f"A line has more than {MAX_LINE_CHARACTERS} characters, or a NUL."
+    return "", ""
+
+
+def _is_metric(name: str, value: float) -> bool:
+    """Return whether a metric can be stored and shown."""
+    return (
+        0 < len(name) <= MAX_METRIC_CHARACTERS
+        and name.isprintable()
+        and math.isfinite(value)
+        and abs(value) <= MAX_FIGURE
+    )

@@ -1,0 +1,1 @@
+"""Pages of plug-ins: those of one host, and the packages."""

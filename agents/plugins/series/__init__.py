@@ -1,0 +1,1 @@
+"""What plug-ins measured over time, and the newest lines they followed."""

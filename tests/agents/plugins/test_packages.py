@@ -1,0 +1,135 @@
+"""Packages: what is kept, what is refused before anything is written."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+
+import pytest
+
+from agents.plugins import packages
+from agents.plugins.models import PluginPackage
+from agents.plugins.packages import delete_package, read, upload_package
+from agents.plugins.services import Change, set_plugin
+from dialer_platform.accounts.models import AuditEvent
+from dialer_platform.errors import Conflict, Invalid, NotFound, TooLarge
+from tests.agents.plugins.conftest import SIGNATURE
+
+pytestmark = pytest.mark.django_db
+
+
+def upload(data: bytes, signature: str = SIGNATURE, tenant_id: str = "default") -> PluginPackage:
+    """Upload as a person would."""
+    return upload_package(tenant_id=tenant_id, data=data, signature=signature, by="test")
+
+
+def test_package_is_kept_byte_for_byte_and_audited(tenant, archive):
+    data = archive()
+    package = upload(data)
+    assert (package.name, package.version) == ("gpu_temperature", "1.2.0")
+    assert package.size_bytes == len(data)
+    assert read(package) == data
+    assert packages.path_of(package.sha256).stat().st_mode & 0o777 == 0o600
+    assert AuditEvent.objects.get(action="plugin.upload").detail["sha256"] == package.sha256
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        None,
+        b"",
+        b"[]",
+        b"name: x",
+        b"name: 7\nversion: 1.0\nentry: a.py\n",
+        b"name: x\nversion: latest\nentry: a.py\n",
+        b"name: ../x\nversion: 1.0\nentry: a.py\n",
+        b"name: x\nversion: 1.0.0\nentry: /etc/passwd\n",
+        b"name: cpu\nversion: 1.0.0\nentry: a.py\n",
+        b"!!python/object/apply:os.system [id]",
+        b"{" * 5_000,
+        b"\xff\xfe",
+        b"name: " + b"x" * 70_000,
+    ],
+)
+def test_manifest_that_cannot_be_used_is_refused(tenant, archive, manifest):
+    with pytest.raises(Invalid) as refused:
+        upload(archive(manifest))
+    assert list(refused.value.fields) == ["file"]
+    assert not PluginPackage.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"no archive", gzip.compress(b"no tar", mtime=0), b"\x1f\x8b\x08"]
+)
+def test_file_that_is_no_archive_is_refused(tenant, data):
+    with pytest.raises(Invalid):
+        upload(data)
+
+
+def test_cut_archive_is_refused(tenant, archive):
+    data = archive(None, **{"a.bin": b"x" * 100_000})
+    with pytest.raises(Invalid):
+        upload(data[: len(data) // 2])
+
+
+def test_archive_that_unpacks_without_end_is_refused(tenant, archive, monkeypatch):
+    monkeypatch.setattr(packages, "MAX_UNPACKED_BYTES", 100_000)
+    with pytest.raises(TooLarge):
+        upload(archive(None, **{"a.bin": b"\0" * 1_000_000}))
+
+
+def test_archive_of_too_many_files_is_refused(tenant, archive, monkeypatch):
+    monkeypatch.setattr(packages, "MAX_FILES", 2)
+    with pytest.raises(Invalid):
+        upload(archive(None, **{f"f{n}": b"" for n in range(9)}))
+
+
+def test_manifest_that_is_a_link_is_refused(tenant):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        entry = tarfile.TarInfo("manifest.yaml")
+        entry.type, entry.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(entry)
+    with pytest.raises(Invalid):
+        upload(buffer.getvalue())
+
+
+def test_too_large_a_package_is_refused(tenant, monkeypatch):
+    monkeypatch.setattr(packages, "MAX_PACKAGE_BYTES", 10)
+    with pytest.raises(TooLarge):
+        upload(b"x" * 11)
+
+
+@pytest.mark.parametrize("signature", ["", "no base64!", "c2hvcnQ=", "ü"])
+def test_signature_of_another_shape_is_refused(tenant, archive, signature):
+    with pytest.raises(Invalid) as refused:
+        upload(archive(), signature)
+    assert list(refused.value.fields) == ["signature"]
+
+
+def test_version_is_one_content_for_ever(tenant, archive):
+    upload(archive())
+    with pytest.raises(Conflict):
+        upload(archive(**{"main.py": b"another"}))
+    assert PluginPackage.objects.count() == 1
+
+
+def test_two_tenants_share_a_file_until_the_last_deletes_it(
+    tenant, other_tenant, archive, django_capture_on_commit_callbacks
+):
+    mine, theirs = upload(archive()), upload(archive(), tenant_id="other")
+    with django_capture_on_commit_callbacks(execute=True):
+        delete_package(mine, by="test")
+    assert read(theirs)
+    with django_capture_on_commit_callbacks(execute=True):
+        delete_package(theirs, by="test")
+    with pytest.raises(NotFound):
+        read(theirs)
+
+
+def test_package_that_a_host_is_to_run_is_not_deleted(agent, archive):
+    package = upload(archive())
+    set_plugin(agent, "gpu_temperature", by="t", change=Change(package_id=package.pk))
+    with pytest.raises(Conflict):
+        delete_package(package, by="test")
