@@ -19,3 +19,23 @@ class AgentStatus(models.TextChoices):
 
 
 TONES = {AgentStatus.ONLINE: "done", AgentStatus.OFFLINE: "quiet"}
+
+
+class RolloutState(models.TextChoices):
+    """Where a roll-out stands; a halted one waits for a person, like a paused one."""
+
+    RUNNING = "running", _("running")
+    PAUSED = "paused", _("paused")
+    HALTED = "halted", _("halted")
+    COMPLETED = "completed", _("completed")
+    ROLLED_BACK = "rolled_back", _("rolled back")
+
+
+OPEN_ROLLOUTS = (RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.HALTED)
+ROLLOUT_TONES = {
+    RolloutState.RUNNING: "running",
+    RolloutState.PAUSED: "waiting",
+    RolloutState.HALTED: "failed",
+    RolloutState.COMPLETED: "done",
+    RolloutState.ROLLED_BACK: "canceled",
+}

@@ -21,8 +21,9 @@ from agent_client.protocol.messages import (
     Rejected,
     Welcome,
 )
-from agents import connections, hot, inbox, instances, pace, probe_duty
+from agents import connections, hot, inbox, instances, pace, probe_duty, release_duty
 from agents.connections import Connection
+from agents.plugins import wanted
 from agents.principal import AgentPrincipal
 from agents.reply import Reply, next_message_id
 from dialer_platform.storage.installation import installation_id
@@ -180,6 +181,8 @@ def _welcome(principal: AgentPrincipal) -> Welcome:
         installation=installation_id(),
         server_time=time.time(),
         probes_revision=probe_duty.revision(principal.agent_id),
+        plugins_revision=wanted.revision(principal.agent_id),
+        release=release_duty.wanted(principal.agent_id),
     )
 
 
@@ -190,4 +193,6 @@ def _beat_ack(beats: tuple[str, ...], agent_id: str) -> Ack:
         message_ids=beats,
         heartbeat_interval=pace.heartbeat_interval(),
         probes_revision=probe_duty.revision(agent_id),
+        plugins_revision=wanted.revision(agent_id),
+        release=release_duty.wanted(agent_id),
     )

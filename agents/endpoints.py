@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from agents import credentials, heartbeat_endpoint, probe_duty, registration_endpoint
+from agents.plugins import endpoints as plugin_endpoints
 from agents.principal import AgentPrincipal
 from agents.raw_http import (
     Disconnected,
@@ -49,6 +50,9 @@ class LogPut(NamedTuple):
 LogPutHandler = Callable[[AgentPrincipal, LogPut], Awaitable[int]]
 _log_put_handler: LogPutHandler | None = None
 
+Finder = Callable[[Scope], Handler | None]
+_finders: dict[str, Finder] = {}
+
 _LOG_PATH = re.compile(r"/api/v1/tasks/([0-9]{1,18})/log")
 _STREAMS = {"stdout", "stderr"}
 
@@ -57,6 +61,14 @@ def register_log_put(handler: LogPutHandler) -> None:
     """Set who stores raw log bytes; it returns the next offset or raises a DomainError."""
     global _log_put_handler
     _log_put_handler = handler
+
+
+def register_prefix(prefix: str, find: Finder) -> None:
+    """Hand the paths below a prefix to handlers that authenticate for themselves.
+
+    Failures of them are answered like all others here; None means there is no such path.
+    """
+    _finders[prefix] = find
 
 
 def route(scope: Scope) -> Handler | None:
@@ -70,6 +82,10 @@ def route(scope: Scope) -> Handler | None:
         return _guarded(_authenticated(action) if action else _refuse_method)
     if method == "PUT" and _LOG_PATH.fullmatch(path):
         return _guarded(_authenticated(put_log))
+    for prefix, find in _finders.items():
+        if path.startswith(prefix):
+            handler = find(scope)
+            return _guarded(handler) if handler else None
     return None
 
 
@@ -139,5 +155,7 @@ TABLE: dict[str, dict[str, Action]] = {
     "/api/v1/nodes/frames": {"POST": heartbeat_endpoint.receive_frames},
     "/api/v1/tasks/agent": {"GET": probe_duty.list_probes},
     "/api/v1/results": {"POST": probe_duty.take_results},
+    "/api/v1/plugins/agent": {"GET": plugin_endpoints.list_plugins},
+    "/api/v1/plugins/samples": {"POST": plugin_endpoints.take_samples},
 }
 """Every path that an agent's credential opens, beside PUT tasks/{id}/log."""

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from agent_client.protocol import codec
 from agent_client.protocol.messages import Answer, Heartbeat, Hello, LogChunk
 from agents import hot, inbox, instances, pace, probe_duty
+from agents.plugins import wanted
 from agents.principal import AgentPrincipal
 from agents.raw_http import (
     Receive,
@@ -72,6 +73,7 @@ async def receive_frames(
         heartbeat_interval=pace.heartbeat_interval(),
         installation=installation_id(),
         probes_revision=probe_duty.revision(principal.agent_id),
+        plugins_revision=wanted.revision(principal.agent_id),
     )
     await send_json(send, codec.encode(answer))
 

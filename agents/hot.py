@@ -24,6 +24,7 @@ from agent_client.protocol.messages import (
     SubAgent,
     ThreadPool,
 )
+from agent_client.protocol.plugins import PluginState
 from agents.principal import AgentPrincipal
 
 NO_THREAD_POOL = ThreadPool()
@@ -31,6 +32,7 @@ CONFLICT_SHOWN_SECONDS = 3600.0
 COPIED_AT_ONCE = 50
 MAX_SUB_AGENTS = 4_096
 MAX_GPUS = 64
+MAX_PLUGINS = 50
 
 
 @dataclass(slots=True)
@@ -49,6 +51,7 @@ class HotAgent:
     resources: Resources | None = None
     gpus: tuple[Gpu, ...] | None = None
     sub_agents: tuple[SubAgent, ...] = ()
+    plugins: tuple[PluginState, ...] = ()
     capacity: Capacity | None = None
     holds: tuple[Hold, ...] | None = None
     holds_digest: str = ""
@@ -82,6 +85,7 @@ def note_beat(principal: AgentPrincipal, beat: Heartbeat) -> tuple[Hold, ...] | 
         hot.thread_pool = beat.thread_pool
         hot.probe_pool = beat.probe_pool or hot.probe_pool
         hot.sub_agents = beat.sub_agents[:MAX_SUB_AGENTS]
+        hot.plugins = beat.plugins[:MAX_PLUGINS]
         hot.resources = beat.resources or hot.resources
         hot.gpus = hot.gpus if beat.gpus is None else beat.gpus[:MAX_GPUS]
         hot.capacity = beat.capacity or hot.capacity

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from django.db import DatabaseError, connection
 
-from agents import database_clock, events, history, hot, pace, revocations
+from agents import database_clock, events, history, hot, pace, release_duty, revocations
 from agents.hot import HotAgent
 from agents.live_figures import gpu_json, resources_json, thread_pool_json
 from dialer_platform.storage import write_transaction
@@ -108,6 +108,7 @@ class Flusher:
         try:
             flush()
             revocations.enforce()
+            release_duty.refresh()
         except DatabaseError:
             log.exception("live figures could not be written")
             connection.close()

@@ -7,14 +7,16 @@ import time
 from datetime import timedelta
 
 from agents import database_clock, history
+from agents.distribution import releases
 from agents.models import Agent, EnrolmentToken
-from agents.services import presence, sub_agents
+from agents.services import presence, rollouts, sub_agents
 from dialer_platform import housekeeping
 from dialer_platform.storage import write_transaction
 
 log = logging.getLogger("dialer.agents.housekeeping")
 
 SILENCE_CHECK_SECONDS = 2.0
+ROLLOUT_CHECK_SECONDS = 2.0
 HOUR_SECONDS = 3600.0
 KEEP_TOKENS = timedelta(days=30)
 KEEP_FOREIGN_FILES_SECONDS = 30 * 24 * 3600
@@ -23,6 +25,8 @@ KEEP_FOREIGN_FILES_SECONDS = 30 * 24 * 3600
 def register() -> None:
     """Add the jobs to the installation's list."""
     housekeeping.register("agents: silent hosts", SILENCE_CHECK_SECONDS, mark_silent)
+    housekeeping.register("agents: roll-outs", ROLLOUT_CHECK_SECONDS, rollouts.advance_all)
+    housekeeping.register("agents: old releases", HOUR_SECONDS, delete_old_releases)
     housekeeping.register("agents: history files", HOUR_SECONDS, trim_history)
     housekeeping.register("agents: old tokens", HOUR_SECONDS, delete_old_tokens)
     housekeeping.register("agents: ended sub-agents", 60.0, sub_agents.delete_old_sub_agents)
@@ -33,6 +37,14 @@ def mark_silent() -> None:
     silent = presence.mark_silent_agents()
     if silent:
         log.info("hosts went offline", extra={"data": {"agents": silent[:50]}})
+
+
+def delete_old_releases() -> list[str]:
+    """Delete wheels beyond the newest few that no host is to run or to go back to."""
+    gone = releases.prune(rollouts.digests_in_use())
+    if gone:
+        log.info("old releases were deleted", extra={"data": {"versions": gone}})
+    return gone
 
 
 def trim_history() -> None:

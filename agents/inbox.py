@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from agent_client.protocol.messages import Answer, Heartbeat, Hello, Hold, LogChunk, Message
-from agents import hot, pace, probe_duty
+from agents import hot, pace, probe_duty, release_duty
 from agents.inbox_batch import Submission
 from agents.inbox_registry import (
     RANKS,
@@ -25,6 +25,7 @@ from agents.inbox_registry import (
 )
 from agents.inbox_writer import Writer
 from agents.log_lanes import LogLanes
+from agents.plugins import wanted
 from agents.principal import AgentPrincipal
 from agents.reply import Reply
 from dialer_platform.errors import Unavailable
@@ -141,6 +142,8 @@ async def receive(principal: AgentPrincipal, messages: Sequence[Message]) -> Ans
         heartbeat_interval=pace.heartbeat_interval(),
         installation=installation_id(),
         probes_revision=probe_duty.revision(principal.agent_id),
+        plugins_revision=wanted.revision(principal.agent_id),
+        release=release_duty.wanted(principal.agent_id),
     )
 
 

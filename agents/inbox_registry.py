@@ -20,6 +20,7 @@ from agent_client.protocol.messages import (
     Refused,
     Result,
     Started,
+    SystemNews,
 )
 from agents.principal import AgentPrincipal
 from agents.reply import Reply
@@ -60,7 +61,15 @@ BeatContributor = Callable[[Sequence[Beat]], None]
 LogSink = Callable[[AgentPrincipal, LogChunk], int]
 
 # One agent's messages about one task come in this order; handlers run in it.
-LIFE_ORDER: tuple[type[Message], ...] = (Hello, Accepted, Refused, Started, Flagged, Result)
+LIFE_ORDER: tuple[type[Message], ...] = (
+    Hello,
+    SystemNews,
+    Accepted,
+    Refused,
+    Started,
+    Flagged,
+    Result,
+)
 RANKS = {kind: rank for rank, kind in enumerate(LIFE_ORDER)}
 
 

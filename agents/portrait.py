@@ -17,7 +17,7 @@ from agent_client.protocol.messages import SubAgent
 from agents import connections, hot
 from agents.choices import AgentStatus
 from agents.live_figures import gpu_json, resources_json, thread_pool_json
-from agents.models import Agent
+from agents.models import Agent, HostRelease
 
 
 @dataclass(slots=True)
@@ -40,6 +40,14 @@ class Portrait:
     memory_bytes: int = 0
     processes: int = 0
     progress: dict[str, Any] | None = None
+
+    @property
+    def release(self) -> HostRelease | None:
+        """Return what is known of the host's release, None for one that never said."""
+        try:
+            return self.agent.release
+        except HostRelease.DoesNotExist:
+            return None
 
     @property
     def is_online(self) -> bool:

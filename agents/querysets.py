@@ -61,6 +61,6 @@ class AgentQuerySet(models.QuerySet["Agent"]):
     def with_running_sub_agents(self) -> AgentQuerySet:
         """Return hosts with `running_sub_agents`: two queries for any number of hosts."""
         running = self.model.objects.running().order_by("task_id")
-        return self.prefetch_related(
+        return self.select_related("release").prefetch_related(
             Prefetch("sub_agents", queryset=running, to_attr="running_sub_agents")
         )

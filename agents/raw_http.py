@@ -140,13 +140,17 @@ async def send_json(
 
 
 async def send_error(
-    send: Send, error: DomainError, headers: Mapping[bytes, bytes] | None = None
+    send: Send,
+    error: DomainError,
+    headers: Mapping[bytes, bytes] | None = None,
+    *,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Send the contract's error object for a domain error."""
+    """Send the contract's error object for a domain error; `more` are facts beside it."""
     extra = dict(headers or {})
     if error.status == 401:
         extra[b"www-authenticate"] = b'Bearer realm="agent"'
     if error.status in {429, 503}:
         extra[b"retry-after"] = str(RETRY_AFTER_SECONDS).encode()
-    body = {"code": error.code, "detail": error.detail, "fields": error.fields}
+    body = {"code": error.code, "detail": error.detail, "fields": error.fields, **(more or {})}
     await send_json(send, json.dumps(body).encode(), status=error.status, headers=extra)

@@ -1,4 +1,4 @@
-"""How often an address may fail to register: a few times a minute, then it waits.
+"""How often an address may fail to show who it is: a few times a minute, then it waits.
 
 Counted before the token is looked at, so that parallel tries get no more looks, and taken
 back when it was right: a rack of new hosts behind one address registers at once. Kept in
@@ -18,13 +18,17 @@ from dialer_platform.errors import Invalid, TooMany, Unauthenticated
 LIMIT = 20
 WINDOW_SECONDS = 60.0
 MAX_ORIGINS = 4_096
+SENTENCE = "Too many failed registrations from this address; try again in a minute."
 
 
 class RegistrationLimit:
     """The failures of the last window by origin; used on the event loop only."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start with none."""
+    def __init__(
+        self, sentence: str = SENTENCE, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Start with none; the sentence is what a refused address reads."""
+        self._sentence = sentence
         self._clock = clock
         self._failures: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
@@ -34,7 +38,7 @@ class RegistrationLimit:
         origin = origin_of(address)
         began, count = self._window(origin)
         if count >= LIMIT:
-            raise TooMany("Too many failed registrations from this address; try again in a minute.")
+            raise TooMany(self._sentence)
         self._keep(origin, began, count + 1)
         try:
             yield

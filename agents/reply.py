@@ -25,6 +25,7 @@ from agent_client.protocol.messages import (
     TaskRef,
     TasksBatch,
     TaskSpec,
+    WantedRelease,
 )
 
 _numbers = itertools.count(1)
@@ -106,6 +107,8 @@ class Reply:
         heartbeat_interval: float,
         installation: str,
         probes_revision: int = 0,
+        plugins_revision: int = 0,
+        release: WantedRelease | None = None,
     ) -> Answer:
         """Return the body of an HTTP heartbeat's answer."""
         return Answer(
@@ -122,6 +125,8 @@ class Reply:
             installation=installation,
             server_time=time.time(),
             probes_revision=probes_revision,
+            plugins_revision=plugins_revision,
+            release=release,
         )
 
     def to_messages(self) -> list[ServerMessage]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from agent_client.protocol.messages import Hello
+from agent_client.protocol.messages import Hello, SystemNews
 from agents import delivery, hot_flush, housekeeping, inbox
-from agents.services import presence
+from agents.services import presence, system_news
 from dialer_platform import runtime
 
 
 def connect() -> None:
     """Register everything; called once, when Django is ready."""
     inbox.register(Hello, presence.greet)
+    inbox.register(SystemNews, system_news.note)
     inbox.register_beat(presence.show_online)
     runtime.register("inbox", inbox.start, inbox.stop)
     runtime.register("agents flusher", hot_flush.start, hot_flush.stop)

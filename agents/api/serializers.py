@@ -71,6 +71,18 @@ class SubAgentSerializer(PortraitSerializer):
     progress = serializers.DictField(allow_null=True)
 
 
+class HostReleaseSerializer(serializers.Serializer[Any]):
+    """Which release the host runs and is to run; code and detail say why it does not."""
+
+    sha256 = serializers.CharField()
+    can_change = serializers.BooleanField()
+    is_changing = serializers.BooleanField()
+    wanted_version = serializers.CharField()
+    wanted_sha256 = serializers.CharField()
+    failed_code = serializers.CharField()
+    failed_detail = serializers.CharField()
+
+
 class AgentSerializer(PortraitSerializer):
     """A host with its running sub-agents."""
 
@@ -88,6 +100,7 @@ class AgentSerializer(PortraitSerializer):
     drain_reason = serializers.CharField(source="agent.drain_reason")
     unkillable_tasks = serializers.IntegerField(source="agent.unkillable_tasks")
     revoked_at = serializers.DateTimeField(source="agent.revoked_at", allow_null=True)
+    release = HostReleaseSerializer(allow_null=True)
     sub_agents = SubAgentSerializer(many=True)
 
 
@@ -95,6 +108,22 @@ class DrainSerializer(serializers.Serializer[Any]):
     """Why a host is drained."""
 
     reason = serializers.CharField(required=False, allow_blank=True, max_length=200, default="")
+
+
+class UpgradeSerializer(serializers.Serializer[Any]):
+    """Which version a host is to run; empty for the server's own."""
+
+    version = serializers.CharField(
+        required=False, allow_blank=True, max_length=32, default="", trim_whitespace=True
+    )
+
+
+class ReleaseSerializer(serializers.Serializer[Any]):
+    """A version of the agent on offer."""
+
+    version = serializers.CharField()
+    sha256 = serializers.CharField()
+    size_bytes = serializers.IntegerField()
 
 
 class EnrolSerializer(serializers.Serializer[Any]):
@@ -125,5 +154,4 @@ class EnrolmentTokenSerializer(serializers.ModelSerializer[EnrolmentToken]):
     @extend_schema_field(serializers.CharField())
     def get_command(self, _token: EnrolmentToken) -> str:
         """Return the command to paste on the host."""
-        server = self.context["server"]
-        return f"python -m agent_client main --server {server} --enroll {self.context['text']}"
+        return str(self.context["command"])

@@ -17,11 +17,16 @@ from agents.api.serializers import (
     DrainSerializer,
     EnrolmentTokenSerializer,
     EnrolSerializer,
+    ReleaseSerializer,
+    UpgradeSerializer,
 )
+from agents.distribution import releases
+from agents.distribution.installer import command_for
 from agents.filters import AgentFilter
 from agents.models import Agent
 from agents.portrait import portrait, portraits
 from agents.services.enrolment import create_enrolment_token
+from agents.services.host_releases import upgrade_agent
 from agents.services.main_agents import drain_agent, resume_agent, revoke_agent
 from dialer_platform.accounts.principal import principal_of
 
@@ -42,6 +47,8 @@ class AgentViewSet(ReadOnlyModelViewSet[Agent]):
         "drain": "agent.drain",
         "resume": "agent.resume",
         "revoke": "agent.revoke",
+        "upgrade": "agent.upgrade",
+        "releases": "agent.view",
         "enroll": "agent.enrol",
     }
 
@@ -82,6 +89,23 @@ class AgentViewSet(ReadOnlyModelViewSet[Agent]):
         """End the host's credential for good."""
         return self._answer(revoke_agent(self.get_object(), by=principal_of(request)))
 
+    @extend_schema(request=UpgradeSerializer, responses=AgentSerializer)
+    @action(detail=True, methods=["post"])
+    def upgrade(self, request: Request, pk: str) -> Response:
+        """Have the host run a version on offer, an older one too; running tasks go on."""
+        body = UpgradeSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        agent = upgrade_agent(self.get_object(), by=principal_of(request), **body.validated_data)
+        return self._answer(agent)
+
+    @extend_schema(responses=ReleaseSerializer(many=True), filters=False)
+    @action(detail=False, methods=["get"], pagination_class=None, filterset_class=None)
+    def releases(self, request: Request) -> Response:
+        """Return the versions on offer, the server's own first."""
+        own = releases.current()
+        others = [one for one in releases.on_offer() if one.version != own.version]
+        return Response(ReleaseSerializer([own, *others], many=True).data)
+
     @extend_schema(request=EnrolSerializer, responses={201: EnrolmentTokenSerializer})
     @action(detail=False, methods=["post"])
     def enroll(self, request: Request) -> Response:
@@ -92,7 +116,8 @@ class AgentViewSet(ReadOnlyModelViewSet[Agent]):
         token, text = create_enrolment_token(
             actor=principal, tenant=principal.tenant, **body.validated_data
         )
-        context = {"text": text, "server": request.build_absolute_uri("/").rstrip("/")}
+        server = request.build_absolute_uri("/").rstrip("/")
+        context = {"text": text, "command": command_for(server, text)}
         answer = EnrolmentTokenSerializer(token, context=context)
         return Response(answer.data, status=status.HTTP_201_CREATED)
 

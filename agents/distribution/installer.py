@@ -8,15 +8,23 @@ new host: what was changed on the way is not run.
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
+from functools import cache
 from pathlib import Path
 
-from agents.distribution.releases import Release
+from django.conf import settings
 
-_PROGRAM = Path(__file__).with_name("install_agent.py")
+from agents.distribution import releases
+from agents.distribution.releases import Release
+from dialer_platform.launch import certificate
+
+_SOURCES = Path("agent_client/upgrade")
+_FUTURE = "from __future__ import annotations\n"
+_OWN_IMPORT = re.compile(r"^from agent_client[.\w]* import \([^)]*\)\n", re.MULTILINE)
 _FETCH = (
-    "import hashlib,urllib.request as u\n"
-    's=u.urlopen("{url}").read()\n'
+    "import hashlib,ssl,urllib.request as u\n"
+    's=u.urlopen("{url}",context={context}).read()\n'
     'hashlib.sha256(s).hexdigest()=="{sha256}" or exit("The installer was changed on its way.")\n'
     "exec(s)"
 )
@@ -25,7 +33,7 @@ _SHELL = """\
 # Finds a Python that can run the agent and hands the installer to it.
 for python in ${{PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}}; do
   "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
-  exec "$python" - <<'END_OF_INSTALLER'
+  exec "$python" - "$@" <<'END_OF_INSTALLER'
 {program}
 END_OF_INSTALLER
 done
@@ -40,7 +48,18 @@ def python_installer(server: str, release: Release) -> str:
         f"install({server!r}, {'/agent/' + release.path.name!r}, "
         f"{release.sha256!r}, {release.version!r})"
     )
-    return f"{_PROGRAM.read_text(encoding='utf-8')}\n\nraise SystemExit({call})\n"
+    return f"{_program()}\n\nraise SystemExit({call})\n"
+
+
+@cache
+def _program() -> str:
+    """Return the agent's own texts as one program: the layout of versions, then the steps."""
+    folder = settings.BASE_DIR / _SOURCES
+    layout, steps = (
+        (folder / name).read_text(encoding="utf-8") for name in ("versions.py", "install_agent.py")
+    )
+    # One file may import itself no more than it may repeat what has to stand at its top.
+    return layout + "\n\n" + _OWN_IMPORT.sub("", steps).replace(_FUTURE, "", 1)
 
 
 def shell_installer(server: str, release: Release) -> str:
@@ -48,8 +67,26 @@ def shell_installer(server: str, release: Release) -> str:
     return _SHELL.format(program=python_installer(server, release))
 
 
-def install_command(server: str, release: Release, token: str) -> str:
-    """Return the one command for a new host; it needs Python and nothing else."""
+def install_command(server: str, release: Release, token: str, *, fingerprint: str = "") -> str:
+    """Return the one command for a new host; it needs Python and nothing else.
+
+    fingerprint pins the server's own certificate, which no authority has signed. It is the
+    agent that checks it, before it sends the token; what is fetched here is proven by hash.
+    """
     digest = hashlib.sha256(python_installer(server, release).encode()).hexdigest()
-    fetch = _FETCH.format(url=f"{server}/agent/install.py", sha256=digest)
-    return f"DIALER_ENROLL_TOKEN={token} python3 -c {shlex.quote(fetch.replace(chr(10), ';'))}"
+    fetch = _FETCH.format(
+        url=f"{server}/agent/install.py",
+        sha256=digest,
+        context="ssl._create_unverified_context()" if fingerprint else "None",
+    )
+    program = shlex.quote(fetch.replace(chr(10), ";"))
+    pin = f" --server-fingerprint {fingerprint}" if fingerprint else ""
+    return f"DIALER_ENROLL_TOKEN={token} python3 -c {program}{pin}"
+
+
+def command_for(server: str, token: str) -> str:
+    """Return the command for the present release, pinned where the server has its own TLS."""
+    own = certificate.load(settings.TLS_CERT, settings.TLS_KEY)
+    is_own = own is not None and server.startswith("https:")
+    fingerprint = own.fingerprint if own and is_own else ""
+    return install_command(server, releases.current(), token, fingerprint=fingerprint)

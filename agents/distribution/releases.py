@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from agents.distribution.wheel import PACKAGE, Wheel, build_wheel
 
 FOLDER = "agent_releases"
 MAX_RELEASES = 20
+KEPT_RELEASES = 5
 _FILE_NAME = re.compile(r"dialer_agent-([0-9][0-9A-Za-z.+]{0,31})-py3-none-any\.whl")
 _guard = threading.Lock()
 _own: dict[Path, str] = {}
@@ -32,6 +34,7 @@ class Release:
     version: str
     path: Path
     sha256: str
+    size_bytes: int
 
 
 def current() -> Release:
@@ -54,7 +57,7 @@ def publish(wheel: Wheel, folder: Path) -> Release:
         temporary = path.with_suffix(f".{os.getpid()}.new")
         temporary.write_bytes(wheel.data)
         temporary.replace(path)
-    return Release(wheel.version, path, wheel.sha256)
+    return Release(wheel.version, path, wheel.sha256, len(wheel.data))
 
 
 def find(version: str) -> Release | None:
@@ -72,9 +75,23 @@ def on_offer() -> list[Release]:
     return [_release(path) for path in paths[:MAX_RELEASES]]
 
 
+def prune(keep: Collection[str]) -> list[str]:
+    """Delete all wheels but the newest and those whose digest is named; return the versions."""
+    mine = set(_own.values())
+    old = [
+        one
+        for one in on_offer()[KEPT_RELEASES:]
+        if one.sha256 not in keep and one.version not in mine
+    ]
+    for one in old:
+        one.path.unlink(missing_ok=True)
+    return [one.version for one in old]
+
+
 def _release(path: Path) -> Release:
     """Return what a file in the folder offers."""
     match = _FILE_NAME.fullmatch(path.name)
     if match is None:
         raise ValueError(path.name)
-    return Release(match[1], path, hashlib.sha256(path.read_bytes()).hexdigest())
+    data = path.read_bytes()
+    return Release(match[1], path, hashlib.sha256(data).hexdigest(), len(data))

@@ -2,5 +2,6 @@
 
 from agents.models.agent import Agent
 from agents.models.enrolment import EnrolmentToken
+from agents.models.release import HostRelease, Rollout, RolloutHost
 
-__all__ = ["Agent", "EnrolmentToken"]
+__all__ = ["Agent", "EnrolmentToken", "HostRelease", "Rollout", "RolloutHost"]

@@ -70,7 +70,7 @@ def update_agent(agent: Agent, *, by: Principal | str, **changes: Any) -> Agent:
     Conflict for a host that was revoked. Labels the host's own settings name return with
     its next connection.
     """
-    _require_main(agent)
+    require_host(agent)
     if unknown := set(changes) - CHANGEABLE_FIELDS:
         raise Invalid(
             "This cannot be changed.", fields={name: ["Read-only."] for name in sorted(unknown)}
@@ -104,7 +104,7 @@ def revoke_agent(agent: Agent, *, by: Principal | str) -> Agent:
 
     Raises Conflict when it was revoked before. The digest is erased with it.
     """
-    _require_main(agent)
+    require_host(agent)
     with write_transaction():
         changed = Agent.objects.filter(id=agent.id, revoked_at=None).update(
             revoked_at=timezone.now(),
@@ -126,7 +126,7 @@ def _set_draining(
     agent: Agent, *, by: Principal | str, value: bool, reason: str, action: str
 ) -> Agent:
     """Set the draining flag of a host that was not revoked; raises Conflict."""
-    _require_main(agent)
+    require_host(agent)
     with write_transaction():
         changed = Agent.objects.filter(id=agent.id, revoked_at=None).update(
             is_draining=value, drain_reason=reason
@@ -145,7 +145,7 @@ def _announce(agent: Agent) -> None:
     events.agents_changed(agent.tenant_id, [agent.id])
 
 
-def _require_main(agent: Agent) -> None:
+def require_host(agent: Agent) -> None:
     """Raise NotFound for a sub-agent: it is a running task, not a host."""
     if agent.type != AgentType.MAIN:
         raise NotFound("There is no such host.")

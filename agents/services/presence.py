@@ -14,11 +14,13 @@ from datetime import datetime, timedelta
 
 from django.db.models import F
 
-from agent_client.protocol.messages import Hello
+from agent_client.protocol.messages import Hello, ReleaseState
 from agents import database_clock, events, fleet, hot, pace
 from agents.choices import AgentStatus
 from agents.inbox_registry import Beat, Incoming
 from agents.models import Agent
+from agents.services import host_releases
+from agents.system_changes import with_changes
 from agents.system_facts import bounded_labels, bounded_system
 from dialer_platform.storage import write_transaction
 
@@ -32,6 +34,7 @@ def greet(batch: Sequence[Incoming]) -> None:
     """Store what hosts say of themselves and number their connections; an inbox handler."""
     now = database_clock.now()
     rows = Agent.objects.hosts().in_bulk([one.principal.agent_id for one in batch])
+    states: dict[str, ReleaseState] = {}
     for principal, message, reply in batch:
         row = rows.get(principal.agent_id)
         if row is None or not isinstance(message, Hello):
@@ -40,14 +43,17 @@ def greet(batch: Sequence[Incoming]) -> None:
         row.epoch += 1
         reply.epoch = row.epoch
         Agent.objects.filter(id=row.id, revoked_at=None).update(
-            **_facts_of(message, row),
+            **_facts_of(message, row, now),
             epoch=row.epoch,
             token_used=True,
             status=AgentStatus.ONLINE,
             last_heartbeat_time=now,
             online_since=row.online_since or now,
         )
+        if message.release:
+            states[row.id] = message.release
         hot.note_epoch(row.id, row.epoch)
+    host_releases.note_states(states, now)
     _announce((row.tenant_id, row.id) for row in rows.values())
 
 
@@ -124,7 +130,7 @@ def _spoke_here(agent_id: str, silence_seconds: float) -> bool:
     return known is not None and known.age_seconds < silence_seconds
 
 
-def _facts_of(hello: Hello, row: Agent) -> dict[str, object]:
+def _facts_of(hello: Hello, row: Agent, now: datetime) -> dict[str, object]:
     """Return the columns that a hello fills."""
     known = hot.snapshot(row.id)
     capacity = hello.capacity
@@ -136,7 +142,7 @@ def _facts_of(hello: Hello, row: Agent) -> dict[str, object]:
         "memory_bytes": max(0, capacity.memory_bytes),
         "slots": max(0, capacity.slots),
         "script_types": list(capacity.script_types),
-        "system": bounded_system(hello.system) or row.system,
+        "system": with_changes(row.system, bounded_system(hello.system), now=now),
         # Labels given at the enrolment stay; what the host says comes on top.
         "labels": {**row.labels, **bounded_labels(hello.labels)},
         "address": known.address[:64] if known and known.address else F("address"),

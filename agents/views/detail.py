@@ -12,6 +12,7 @@ from agents.forms import AgentChangeForm
 from agents.models import Agent
 from agents.portrait import portrait
 from agents.services.main_agents import update_agent
+from agents.system_panel import booted_at, changes
 from agents.views.access import host_for
 from dialer_platform.accounts.principal import principal_of
 from dialer_platform.console import extension
@@ -53,7 +54,10 @@ def _answer(
         "form": form,
         "card": card(portrait(agent)),
         "mounts": mounts(agent.system),
+        "booted_at": booted_at(agent.system),
+        "changes": changes(agent.system),
         "panels": extension.panels_for(extension.AGENT_PAGE, principal_of(request), agent),
+        "tools": extension.panels_for(extension.AGENT_TOOLS, principal_of(request), agent),
     }
     return render_page(
         request,

@@ -30,7 +30,12 @@ def release_info(request: HttpRequest) -> JsonResponse:
     """Answer which wheel is current, with its hash."""
     release = releases.current()
     return JsonResponse(
-        {"version": release.version, "file": release.path.name, "sha256": release.sha256}
+        {
+            "version": release.version,
+            "file": release.path.name,
+            "sha256": release.sha256,
+            "size_bytes": release.size_bytes,
+        }
     )
 
 

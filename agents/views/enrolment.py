@@ -5,8 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_POST, require_safe
 
-from agents.distribution import releases
-from agents.distribution.installer import install_command
+from agents.distribution.installer import command_for
 from agents.forms import EnrolmentForm
 from agents.models import Agent, EnrolmentToken
 from agents.services.enrolment import create_enrolment_token
@@ -30,7 +29,7 @@ def enrol(request: HttpRequest) -> HttpResponse:
     )
     context = {
         "token": token,
-        "command": install_command(server_of(request), releases.current(), text),
+        "command": command_for(server_of(request), text),
         "joined": [],
         "is_loopback": request.get_host().partition(":")[0] in {"127.0.0.1", "localhost"},
     }

@@ -18,7 +18,7 @@ from dialer_platform.housekeeping import jobs
 
 def test_jobs_are_registered():
     names = [job.name for job in jobs() if job.name.startswith("agents: ")]
-    assert len(names) == 4
+    assert len(names) == 6
 
 
 @pytest.mark.django_db

@@ -11,6 +11,9 @@ from agents.models import Agent, EnrolmentToken
 from agents.services.enrolment import register
 from dialer_platform.accounts.models import AuditEvent
 
+# The page of a host shows plug-ins, whose samples live in the other database.
+pytestmark = pytest.mark.django_db(databases=["default", "series"])
+
 HTMX = {"HX-Request": "true"}
 GPU = {
     "uuid": "G-0",
@@ -151,6 +154,9 @@ def test_drain_and_resume_are_one_click_each(page_client, admin_user, host):
     assert json.loads(response.headers["HX-Trigger"])["toast"]["tone"] == "done"
     host.refresh_from_db()
     assert (host.is_draining, host.drain_reason) == (True, "new disk")
+    page = client.get("/agents/").content.decode()
+    assert '<span class="muted break">new disk</span>' in page
+    assert AuditEvent.objects.get(action="agent.drain").detail == {"reason": "new disk"}
     client.post(f"/agents/{host.id}/resume/")
     host.refresh_from_db()
     assert not host.is_draining

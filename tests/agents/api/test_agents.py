@@ -137,7 +137,7 @@ def test_enrolment_token_is_shown_once_with_its_command(client):
     assert answer.status_code == 201
     token = answer.json()["token"]
     assert token.startswith("dpe_")
-    assert answer.json()["command"].endswith(f"--enroll {token}")
+    assert answer.json()["command"].startswith(f"DIALER_ENROLL_TOKEN={token} python3 ")
     assert EnrolmentToken.objects.get().labels == {"a": "b"}
 
 

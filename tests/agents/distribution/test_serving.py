@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 
@@ -70,3 +71,20 @@ def test_published_wheel_is_replaced_as_a_whole(tmp_path):
     made = releases.publish(Wheel("1.0", b"new"), tmp_path / releases.FOLDER)
     assert releases.find("1.0") == made
     assert [path.name for path in made.path.parent.iterdir()] == [made.path.name]
+
+
+def test_command_pins_the_servers_own_certificate():
+    command = install_command("https://h", releases.current(), "dpe_x", fingerprint="ab" * 32)
+    assert command.endswith(f" --server-fingerprint {'ab' * 32}")
+    assert "ssl._create_unverified_context()" in command
+
+
+def test_former_releases_are_deleted_but_those_in_use(tmp_path):
+    folder = tmp_path / releases.FOLDER
+    wheels = [Wheel(f"{number}.0", b"%d" % number) for number in range(9)]
+    for wheel in wheels:
+        releases.publish(wheel, folder)
+    for number, wheel in enumerate(wheels):
+        os.utime(folder / wheel.file_name, (1e9 + number, 1e9 + number))
+    assert set(releases.prune({wheels[0].sha256})) == {"1.0", "2.0", "3.0"}
+    assert releases.find("0.0") is not None

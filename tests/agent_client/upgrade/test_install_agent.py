@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from agents.distribution import install_agent
-from agents.distribution.install_agent import CannotInstall
+from agent_client.upgrade import install_agent
+from agent_client.upgrade.install_agent import CannotInstall, read_options
+
+NO_OPTIONS = read_options([])
 
 
 def test_old_python_is_told_what_to_do(monkeypatch):
@@ -31,7 +33,9 @@ def test_wrong_hash_leaves_no_version(tmp_path: Path):
     (tmp_path / "versions").mkdir()
     (tmp_path / "a.whl").write_bytes(b"changed")
     with pytest.raises(CannotInstall, match="hash"):
-        install_agent.install_version(tmp_path, f"file://{tmp_path}/a.whl", "0" * 64, "1.0")
+        install_agent.install_version(
+            tmp_path, f"file://{tmp_path}/a.whl", "0" * 64, "1.0", NO_OPTIONS
+        )
     assert not list((tmp_path / "versions").iterdir())
 
 
@@ -42,7 +46,7 @@ def test_complete_version_is_kept(tmp_path: Path):
     folder.mkdir(parents=True)
     (folder / "complete").touch()
     url = f"file://{tmp_path}/a.whl"
-    assert install_agent.install_version(tmp_path, url, sha256, "1.0") == folder
+    assert install_agent.install_version(tmp_path, url, sha256, "1.0", NO_OPTIONS) == folder
 
 
 def test_token_comes_from_standard_input(tmp_path: Path, monkeypatch):
@@ -63,16 +67,31 @@ def test_enrolled_host_needs_no_token(tmp_path: Path):
 
 def test_settings_of_the_owner_are_kept(tmp_path: Path):
     (tmp_path / "config.json").write_text("{}")
-    install_agent.write_settings(tmp_path, "http://h", "dpe_1")
+    install_agent.write_settings(tmp_path, "http://h", "dpe_1", NO_OPTIONS)
     assert (tmp_path / "config.json").read_text() == "{}"
     assert (tmp_path / "enroll_token").stat().st_mode & 0o777 == 0o600
 
 
 def test_new_settings_name_server_and_host(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("DIALER_AGENT_NAME", "box")
-    install_agent.write_settings(tmp_path, "http://h", "")
+    install_agent.write_settings(tmp_path, "http://h", "", NO_OPTIONS)
     settings = json.loads((tmp_path / "config.json").read_text())
     assert (settings["agent_server_url"], settings["agent_name"]) == ("http://h", "box")
+
+
+def test_options_about_the_certificate_reach_the_configuration(tmp_path: Path):
+    options = read_options(["--ca-file", "/etc/ca.pem", "--server-fingerprint", "ab" * 32])
+    install_agent.write_settings(tmp_path, "https://h", "", NO_OPTIONS)
+    install_agent.write_settings(tmp_path, "https://h", "", options)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    expected = {"ca_file": "/etc/ca.pem", "server_fingerprint": "ab" * 32}
+    assert (settings["agent_server_url"], settings["connection"]) == ("https://h", expected)
+
+
+def test_missing_file_of_authorities_is_told(tmp_path: Path):
+    options = read_options(["--ca-file", str(tmp_path / "missing.pem")])
+    with pytest.raises(CannotInstall, match=r"missing\.pem"):
+        install_agent.context_for(options)
 
 
 def test_launcher_runs_the_version_behind_the_link(tmp_path: Path):
@@ -81,7 +100,7 @@ def test_launcher_runs_the_version_behind_the_link(tmp_path: Path):
         program.parent.mkdir(parents=True)
         program.write_text('#!/bin/sh\necho "$0 $AGENT_STATE_DIR $*"\n')
         program.chmod(0o700)
-    install_agent.write_settings(tmp_path, "http://h", "")
+    install_agent.write_settings(tmp_path, "http://h", "", NO_OPTIONS)
     install_agent.switch(tmp_path, tmp_path / "versions/1")
     install_agent.switch(tmp_path, tmp_path / "versions/2")
     said = subprocess.run(

@@ -1,12 +1,14 @@
 """The installer that a new host runs: Python's standard library only, one file, no server code.
 
-The server sends this text with one call of `install` at its end. Promises that nothing is
-left half done: a version is built beside the others and one rename makes it current. The
-enrolment token comes by the environment or by standard input, never in an address.
+The server sends `versions.py`, then this text without its import of that file, then one
+call of `install`. Promises that nothing is left half done: a version is built beside the
+others and one rename makes it current. The enrolment token comes by the environment or by
+standard input, never in an address.
 """
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import hashlib
 import json
@@ -15,39 +17,30 @@ import pwd
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-TOKEN_VARIABLES = ("DIALER_ENROLL_TOKEN", "AGENT_ENROLL_TOKEN")
+from agent_client.upgrade.versions import (
+    TOKEN_VARIABLES,
+    CannotInstall,
+    build_version,
+    folder_of,
+    forget_trials,
+    is_complete,
+    run,
+    switch,
+    write,
+    write_programs,
+)
+
 ONLINE_SECONDS = 45
 STOP_SECONDS = 60
 UNIT = "dialer-agent.service"
-
-LAUNCHER = """\
-#!/bin/sh
-# Starts the current version of the agent. Versions are folders; `current` is a link to one.
-# The link is resolved here, so that what runs never reads files of another version.
-home=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd -P)
-export AGENT_STATE_DIR="${AGENT_STATE_DIR:-$home}"
-export AGENT_CONFIG_FILE="${AGENT_CONFIG_FILE:-$home/config.json}"
-export DIALER_AGENT_HOME="$home"
-[ -f "$home/enroll_token" ] && export AGENT_ENROLL_TOKEN_FILE="$home/enroll_token"
-exec "$(readlink -f "$home/current")/bin/python" -m agent_client "$@"
-"""
-
-KEEPER = """\
-#!/bin/sh
-# Keeps the agent alive where no systemd does. Codes 0, 2, 4, 6 and 7: a restart cannot help.
-while :; do
-  "$(dirname -- "$0")/run" main
-  case $? in 0|2|4|6|7) exit ;; esac
-  sleep 5
-done
-"""
 
 # KillMode=process: a restart of the agent must not end the tasks, which are adopted.
 # Delegate=yes: the agent makes a control group for each task below its own.
@@ -75,25 +68,31 @@ WantedBy={target}
 """
 
 
-class CannotInstall(Exception):
-    """The host lacks something; the sentence says what and how to mend it."""
-
-
 def install(server: str, wheel: str, sha256: str, version: str) -> int:
     """Install the agent, start it and wait until the server knows it; returns the exit code."""
+    options = read_options(sys.argv[1:])
     try:
         require_python()
         home = Path.home() / ".dialer-agent"
         make_private(home)
         token = read_token(home)
-        folder = install_version(home, server + wheel, sha256, version)
-        write_settings(home, server, token)
+        folder = install_version(home, server + wheel, sha256, version, options)
+        write_settings(home, server, token, options)
+        forget_trials(home)
         switch(home, folder)
         say("Starting: " + start(home))
         return wait_until_online(home)
     except CannotInstall as error:
         say(f"The agent was not installed: {error}")
         return 1
+
+
+def read_options(arguments: list[str]) -> argparse.Namespace:
+    """Return what the owner says of the server's certificate; ends the program when wrong."""
+    parser = argparse.ArgumentParser(prog="install.py", description="Installs the Dialer agent.")
+    parser.add_argument("--ca-file", default="", help="authorities of the server's certificate")
+    parser.add_argument("--server-fingerprint", default="", help="the only certificate to trust")
+    return parser.parse_args(arguments)
 
 
 def say(text: str) -> None:
@@ -142,81 +141,73 @@ def read_token(home: Path) -> str:
     return token
 
 
-def install_version(home: Path, url: str, sha256: str, version: str) -> Path:
+def install_version(
+    home: Path, url: str, sha256: str, version: str, options: argparse.Namespace
+) -> Path:
     """Return the folder of the version, made anew from the verified wheel."""
-    wheel = download(url)
+    wheel = download(url, context_for(options))
     if hashlib.sha256(wheel).hexdigest() != sha256:
         raise CannotInstall("the downloaded wheel does not have the hash that was announced.")
-    folder = home / "versions" / (f"{version}-{sha256[:12]}")
-    if (folder / "complete").exists():
-        return folder
-    say(f"Installing version {version} into {folder}")
-    shutil.rmtree(folder, ignore_errors=True)
-    file = home / "versions" / url.rpartition("/")[2]
-    file.write_bytes(wheel)
-    try:
-        run([sys.executable, "-m", "venv", str(folder)])
-        run([str(folder / "bin/python"), "-m", "pip", "install", "--quiet", str(file)])
-    finally:
-        file.unlink()
-    # Its absence tells a later run that this one was interrupted.
-    (folder / "complete").write_text(sha256)
+    folder = folder_of(home, version, sha256)
+    if not is_complete(folder):
+        say(f"Installing version {version} into {folder}")
+        build_version(folder, wheel, url.rpartition("/")[2], sha256)
     return folder
 
 
-def download(url: str) -> bytes:
+def context_for(options: argparse.Namespace) -> ssl.SSLContext | None:
+    """Return how to check the server's certificate; None for the public authorities."""
+    if options.server_fingerprint:
+        # Nothing secret is sent here and the wheel's hash is known: it is the proof. The
+        # agent itself checks the fingerprint before it sends a token.
+        return ssl._create_unverified_context()  # noqa: S323
+    if not options.ca_file:
+        return None
+    try:
+        return ssl.create_default_context(cafile=options.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise CannotInstall(f"--ca-file {options.ca_file} cannot be used: {error}") from None
+
+
+def download(url: str, context: ssl.SSLContext | None) -> bytes:
     """Return what the server has at the address; raises CannotInstall."""
     try:
-        with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - our server
+        with urllib.request.urlopen(url, timeout=60, context=context) as answer:  # noqa: S310 - ours
             return bytes(answer.read())
     except (OSError, ValueError) as error:
         raise CannotInstall(f"{url} cannot be read: {error}") from None
 
 
-def run(command: list[str]) -> None:
-    """Run a program; raises CannotInstall with the end of what it said."""
-    environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    for name in TOKEN_VARIABLES:
-        environment.pop(name, None)
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment
-    )
-    if done.returncode:
-        said = (done.stdout + done.stderr).strip()[-1500:]
-        raise CannotInstall("{} failed:\n{}".format(" ".join(command[:4]), said))
-
-
-def write_settings(home: Path, server: str, token: str) -> None:
-    """Write the launcher, the token, and a configuration where there is none yet."""
-    for name, text in (("run", LAUNCHER), ("keep", KEEPER)):
-        write(home / name, text, 0o700)
-    if not (home / "config.json").exists():
-        name = os.environ.get("DIALER_AGENT_NAME") or socket.gethostname()
-        settings = {
-            "agent_server_url": server,
-            "agent_name": name,
-            "logging": {"log_dir": str(home / "logs")},
-        }
-        write(home / "config.json", json.dumps(settings, indent=2) + "\n", 0o600)
+def write_settings(home: Path, server: str, token: str, options: argparse.Namespace) -> None:
+    """Write the launcher, the token, and of the configuration what is not there yet."""
+    write_programs(home)
+    path = home / "config.json"
+    try:
+        settings: dict[str, Any] = (
+            json.loads(path.read_text()) if path.exists() else new_settings(home, server)
+        )
+    except ValueError as error:
+        raise CannotInstall(f"{path} is not JSON: {error}") from None
+    trust = {
+        "ca_file": str(Path(options.ca_file).resolve()) if options.ca_file else "",
+        "server_fingerprint": options.server_fingerprint,
+    }
+    named = {key: value for key, value in trust.items() if value}
+    if named:
+        settings["connection"] = {**settings.get("connection", {}), **named}
+    if named or not path.exists():
+        write(path, json.dumps(settings, indent=2) + "\n", 0o600)
     if token:
         write(home / "enroll_token", token, 0o600)
 
 
-def write(path: Path, text: str, mode: int) -> None:
-    """Replace a file; nobody sees it half written or with wider rights."""
-    temporary = path.with_name(path.name + ".new")
-    descriptor = os.open(str(temporary), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    temporary.replace(path)
-
-
-def switch(home: Path, folder: Path) -> None:
-    """Make a version the current one by one rename."""
-    temporary = home / "current.new"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(folder.relative_to(home))
-    temporary.replace(home / "current")
+def new_settings(home: Path, server: str) -> dict[str, Any]:
+    """Return the configuration of a host that has none yet."""
+    return {
+        "agent_server_url": server,
+        "agent_name": os.environ.get("DIALER_AGENT_NAME") or socket.gethostname(),
+        "logging": {"log_dir": str(home / "logs")},
+    }
 
 
 def start(home: Path) -> str:

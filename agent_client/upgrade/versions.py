@@ -1,0 +1,145 @@
+"""Versions of the agent on a host: a folder each, one link to the current one, one on trial.
+
+Standard library only, and nothing of the agent: the server sends this very text as the
+first half of its installer, so that installing and upgrading lay out the same directory.
+Promises that nothing is left half done: a version is built beside the others, one rename
+makes it current, and a version on trial is taken back by the launcher, which belongs to
+no version, when it was started three times and never confirmed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+TOKEN_VARIABLES = ("DIALER_ENROLL_TOKEN", "AGENT_ENROLL_TOKEN")
+VERSIONS = "versions"
+CURRENT = "current"
+COMPLETE = "complete"
+TRIAL = "trial"
+FAILED = "failed"
+BUILD_SECONDS = 600
+"""How long one step of building may take; a package index that hangs must not hold it."""
+
+LAUNCHER = """\
+#!/bin/sh
+# Starts the current version of the agent. Versions are folders; `current` is a link to one.
+# The link is resolved here, so that what runs never reads files of another version.
+home=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd -P)
+# A new version is on trial until the server has welcomed it. However it ends before that:
+# after three starts the former one runs again. This file belongs to no version.
+if [ "$1" = main ] && [ -f "$home/trial/former" ]; then
+  starts=$(($(cat "$home/trial/starts" 2>/dev/null || echo 0) + 1))
+  if [ "$starts" -gt 3 ]; then
+    ln -sfn "$(cat "$home/trial/former")" "$home/current.new"
+    mv -fT "$home/current.new" "$home/current"
+    rm -rf "$home/failed"
+    mv "$home/trial" "$home/failed"
+  else
+    echo "$starts" > "$home/trial/starts"
+  fi
+fi
+export AGENT_STATE_DIR="${AGENT_STATE_DIR:-$home}"
+export AGENT_CONFIG_FILE="${AGENT_CONFIG_FILE:-$home/config.json}"
+export DIALER_AGENT_HOME="$home"
+# What an earlier version of this very process was started with may be gone by now.
+[ "$AGENT_ENROLL_TOKEN_FILE" = "$home/enroll_token" ] && unset AGENT_ENROLL_TOKEN_FILE
+[ -f "$home/enroll_token" ] && export AGENT_ENROLL_TOKEN_FILE="$home/enroll_token"
+exec "$(readlink -f "$home/current")/bin/python" -m agent_client "$@"
+"""
+
+KEEPER = """\
+#!/bin/sh
+# Keeps the agent alive where no systemd does. Codes 0, 2, 4, 6 and 7: a restart cannot help.
+while :; do
+  "$(dirname -- "$0")/run" main
+  case $? in 0|2|4|6|7) exit ;; esac
+  sleep 5
+done
+"""
+
+
+class CannotInstall(Exception):
+    """The host lacks something; the sentence says what and how to mend it."""
+
+
+def folder_of(home: Path, version: str, sha256: str) -> Path:
+    """Return where a version lies; the digest keeps two builds of one version apart."""
+    return home / VERSIONS / f"{version}-{sha256[:12]}"
+
+
+def is_complete(folder: Path) -> bool:
+    """Return whether a version was built to its end."""
+    return (folder / COMPLETE).exists()
+
+
+def build_version(folder: Path, wheel: bytes, file_name: str, sha256: str) -> None:
+    """Make the folder of a version from its verified wheel; raises CannotInstall."""
+    shutil.rmtree(folder, ignore_errors=True)
+    # pip wants the wheel under its own name.
+    file = folder.parent / file_name
+    file.write_bytes(wheel)
+    try:
+        run([sys.executable, "-m", "venv", str(folder)])
+        run([str(folder / "bin/python"), "-m", "pip", "install", "--quiet", str(file)])
+    finally:
+        file.unlink(missing_ok=True)
+    # Its absence tells a later run that this one was interrupted.
+    (folder / COMPLETE).write_text(sha256)
+
+
+def run(command: list[str]) -> str:
+    """Run a program and return what it said; raises CannotInstall with the end of it."""
+    environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    # No step needs a token, and the file of one is gone once the host is enrolled.
+    for name in (*TOKEN_VARIABLES, "AGENT_ENROLL_TOKEN_FILE"):
+        environment.pop(name, None)
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=BUILD_SECONDS,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CannotInstall(f"{command[0]}: {error}") from None
+    if done.returncode:
+        said = (done.stdout + done.stderr).strip()[-1500:]
+        raise CannotInstall("{} failed:\n{}".format(" ".join(command[:4]), said))
+    return done.stdout
+
+
+def write(path: Path, text: str, mode: int) -> None:
+    """Replace a file; nobody sees it half written or with wider rights."""
+    temporary = path.with_name(path.name + ".new")
+    descriptor = os.open(str(temporary), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_programs(home: Path) -> None:
+    """Write the launcher and the keeper, which belong to no version."""
+    for name, text in (("run", LAUNCHER), ("keep", KEEPER)):
+        write(home / name, text, 0o700)
+
+
+def switch(home: Path, folder: Path) -> None:
+    """Make a version the current one by one rename."""
+    temporary = home / (CURRENT + ".new")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(folder.relative_to(home))
+    temporary.replace(home / CURRENT)
+
+
+def forget_trials(home: Path) -> None:
+    """Drop what was tried: a person has decided anew."""
+    for name in (TRIAL, FAILED):
+        shutil.rmtree(home / name, ignore_errors=True)

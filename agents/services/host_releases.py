@@ -1,0 +1,90 @@
+"""What hosts say of their release, and what they are wanted to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from django.db.models import F
+from django.utils import timezone
+
+from agent_client.protocol.releases import ReleaseState
+from agents import events
+from agents.distribution import releases
+from agents.distribution.releases import Release
+from agents.models import Agent, HostRelease
+from agents.services.main_agents import require_host
+from dialer_platform.accounts.principal import Principal
+from dialer_platform.accounts.services import audit
+from dialer_platform.errors import Conflict, Invalid
+from dialer_platform.storage import write_transaction
+
+MAX_CODE_CHARACTERS = 64
+MAX_DETAIL_CHARACTERS = 500
+
+
+def note_states(states: Mapping[str, ReleaseState], now: datetime) -> None:
+    """Store what hosts said of their releases; only rows that change are written."""
+    known = HostRelease.objects.in_bulk(list(states))
+    for agent_id, state in states.items():
+        row = known.get(agent_id) or HostRelease(agent_id=agent_id)
+        told = {
+            "sha256": state.sha256[:64],
+            "can_change": state.can_change,
+            "failed_order": state.failed_order,
+            "failed_code": state.code[:MAX_CODE_CHARACTERS],
+            "failed_detail": state.detail[:MAX_DETAIL_CHARACTERS].replace("\0", ""),
+        }
+        if agent_id in known and all(getattr(row, name) == told[name] for name in told):
+            continue
+        since = row.running_since if row.sha256 == told["sha256"] else None
+        HostRelease.objects.update_or_create(
+            agent_id=agent_id, defaults={**told, "running_since": since or now}
+        )
+
+
+def upgrade_agent(agent: Agent, *, by: Principal | str, version: str = "") -> Agent:
+    """Have one host run a version on offer, by default the server's own; asking twice repeats.
+
+    Raises Invalid for an unknown version, and Conflict for a host that was revoked, was not
+    installed by the installer, or whose policy forbids it.
+    """
+    require_host(agent)
+    release = offered(version)
+    state = HostRelease.objects.filter(agent=agent).first()
+    if agent.revoked_at:
+        raise Conflict("The agent was revoked.", code="revoked")
+    if state is None or not state.can_change:
+        raise Conflict(
+            "This host does not take upgrades: its agent was not installed by the installer, "
+            "or its policy forbids it."
+        )
+    with write_transaction():
+        want(agent.id, version=release.version, sha256=release.sha256, size=release.size_bytes)
+        audit.record(by, "agent.upgrade", agent, {"version": release.version})
+        events.agents_changed(agent.tenant_id, [agent.id])
+    agent.refresh_from_db()
+    return agent
+
+
+def offered(version: str) -> Release:
+    """Return a release on offer, the server's own for ""; raises Invalid."""
+    found = releases.find(version) if version else releases.current()
+    if found is None:
+        raise Invalid(
+            "There is no such version.", fields={"version": [f"{version} is not on offer."]}
+        )
+    return found
+
+
+def want(agent_id: str, *, version: str, sha256: str, size: int) -> None:
+    """Write down a new wish for a host; the caller has the transaction and the audit."""
+    HostRelease.objects.filter(agent_id=agent_id).update(
+        wanted_order=F("wanted_order") + 1,
+        wanted_version=version,
+        wanted_sha256=sha256,
+        wanted_bytes=size,
+        wanted_at=timezone.now(),
+        failed_code="",
+        failed_detail="",
+    )
