@@ -13,6 +13,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from agent_client import __version__
+
 _INTERRUPTED = 130
 _SCRIPT_TYPES = ("shell", "python", "powershell")
 
@@ -41,10 +43,13 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Server and token come from DIALER_URL and DIALER_TOKEN, or from the section "
         "[client] of ~/.config/dialer/client.json.",
     )
+    parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_agent_commands(commands)
     _add_submit(commands)
     _add_task_commands(commands)
+    _add_file_commands(commands)
+    _add_plugin_commands(commands)
     return parser
 
 
@@ -145,6 +150,42 @@ def _add_task_commands(commands: Commands[argparse.ArgumentParser]) -> None:
         parser.add_argument("--json", action="store_true", help="print JSON")
     for parser in parsers[1:]:
         parser.add_argument("id", type=int, metavar="ID", help="id of the task")
+
+
+def _add_file_commands(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Declare the commands that move files between here and hosts."""
+    put = _add(commands, "put", "send files to a host, or one to many hosts", "files")
+    put.add_argument("local", nargs="+", metavar="LOCAL", help="files, or a directory to pack")
+    put.add_argument("remote", metavar="AGENT:/path", help="only /path with --labels")
+    put.add_argument("--labels", action="append", default=[], metavar="K=V", help="repeatable")
+    put.add_argument("--mode", metavar="OCTAL", help="permissions of the file, such as 0640")
+    put.add_argument("--owner", metavar="USER[:GROUP]", help="whom it is to belong to")
+    put.add_argument("--wait", action="store_true", help="until it is there, with the log")
+    get = _add(commands, "get", "fetch a file from a host", "files")
+    get.add_argument("remote", metavar="AGENT:/path")
+    get.add_argument("local", nargs="?", default=".", metavar="LOCAL", help="file or directory")
+    listing = _add(commands, "ls", "show a directory of a host, or the head of a file", "files")
+    listing.add_argument("remote", metavar="AGENT:/path")
+    for parser, archive in ((put, "unpack it there"), (get, "pack the directory")):
+        parser.add_argument("--archive", action="store_true", help=archive)
+        parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+        parser.add_argument("--bandwidth", type=float, default=0, metavar="MB", help="per second")
+    for name, parser in (("put", put), ("get", get), ("ls", listing)):
+        parser.add_argument("--json", action="store_true", help="print JSON")
+        parser.set_defaults(verb=name)
+
+
+def _add_plugin_commands(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Declare the commands for authors of plug-ins."""
+    key = _add(commands, "plugin-key", "make a key that signs packages of plug-ins", "plugin")
+    key.add_argument("file", metavar="FILE", help="where to write the private key")
+    pack = _add(commands, "plugin-pack", "make and sign the package of a plug-in", "plugin")
+    pack.add_argument("directory", metavar="DIR", help="directory with manifest.yaml")
+    pack.add_argument("--key", required=True, metavar="FILE", help="private key of plugin-key")
+    pack.add_argument("--out", default=".", metavar="DIR", help="where to write it (here)")
+    for name, parser in (("plugin-key", key), ("plugin-pack", pack)):
+        parser.add_argument("--json", action="store_true", help="print JSON")
+        parser.set_defaults(verb=name)
 
 
 def _end(code: int) -> NoReturn:

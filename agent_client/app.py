@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import secrets
-import shutil
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,22 +20,26 @@ import msgspec
 
 from agent_client import __version__
 from agent_client.booking import Ledger
+from agent_client.capacity import capacity_of, usable_cores
 from agent_client.config import AgentConfig
 from agent_client.dispatch import Dispatcher
+from agent_client.files.host import told_to_transfers
 from agent_client.health.endpoint import HealthEndpoint
 from agent_client.health.lag import LagMeter
 from agent_client.health.report import health_of
 from agent_client.heartbeat import Heart
 from agent_client.log_shipping import LogShipper
+from agent_client.plugins.service import Plugins
 from agent_client.policy import Policy
 from agent_client.probing.dialing import Dialing
-from agent_client.protocol.messages import Capacity, Hello, ScriptType, Welcome
+from agent_client.protocol.messages import Hello, Welcome
 from agent_client.protocol.session import Session
 from agent_client.registration import trust_of
 from agent_client.run_reports import RunReports
 from agent_client.runs import Runs
 from agent_client.sampler import Sampler
 from agent_client.state import Identity, StateDirectory
+from agent_client.system_news import SystemReporter
 from agent_client.tasks.identity import boot_id
 from agent_client.tasks.supervisor import LocalTask, Supervisor
 from agent_client.throttle import Throttle
@@ -44,17 +48,13 @@ from agent_client.transport.base import Endpoint, Transport
 from agent_client.transport.link import Link, Ways
 from agent_client.transport.polling import PollingTransport
 from agent_client.transport.websocket import WebSocketTransport
+from agent_client.upgrade.installation import find_installation
+from agent_client.upgrade.upgrader import Upgrader
 
 if TYPE_CHECKING:
     from agent_client.resource_util import ResourceUtil
 
 logger = logging.getLogger(__name__)
-
-INTERPRETERS: Mapping[ScriptType, tuple[str, ...]] = {
-    "shell": ("bash", "sh"),
-    "python": ("python3",),
-    "powershell": ("pwsh", "powershell"),
-}
 
 
 class Part(NamedTuple):
@@ -77,8 +77,13 @@ class App:
         resources: ResourceUtil,
         login_environment: Mapping[str, str],
         policy: Policy | None = None,
+        on_restart: Callable[[], None] = lambda: None,
     ) -> None:
-        """Build every part; nothing runs yet. Needs a running loop."""
+        """Build every part; nothing runs yet. Needs a running loop.
+
+        on_restart is called when another version of the agent is to take over.
+        """
+        self._on_restart = on_restart
         self.config = config
         self.identity = identity
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -96,6 +101,7 @@ class App:
         self._started: list[Part] = []
         self.session = Session(prefix=secrets.token_hex(4))
         self.link = self._make_link()
+        self.system = SystemReporter(resources, session=self.session, link=self.link)
         self.logs = self._make_logs()
         self.ledger = Ledger(
             cpu_ids=usable_cores(self._capacity.cpu_cores),
@@ -103,17 +109,13 @@ class App:
             gpu_memory_mb={gpu.uuid: gpu.memory_total for gpu in self._capacity.gpus},
             script_types=self._capacity.script_types,
         )
-        self.supervisor = Supervisor(
-            state_dir=config.state_dir,
-            installation=identity.installation or None,
-            on_change=self._task_changed,
-            logger=logging.getLogger("agent_client.tasks"),
-            login_environment=login_environment,
-        )
+        self.supervisor = self._make_supervisor(login_environment)
         self.runs = self._make_runs()
         self.sampler = Sampler(resources, cpu_cores_booked=lambda: self.ledger.cpu_cores_booked)
         self.throttle = self._make_throttle()
         self.dialing = self._make_dialing()
+        self.plugins = self._make_plugins()
+        self.upgrader = self._make_upgrader()
         self.heart = self._make_heart()
         self.lag = LagMeter()
         self.health = HealthEndpoint(
@@ -133,9 +135,16 @@ class App:
             Part("sampler", self.sampler.start, self.sampler.stop),
             self._job("throttle", self.throttle.run),
             Part("probes", self._start_probes, lambda: asyncio.to_thread(self.dialing.stop)),
+            Part(
+                "plug-ins",
+                lambda: asyncio.to_thread(self.plugins.start),
+                lambda: asyncio.to_thread(self.plugins.stop),
+            ),
+            Part("upgrader", lambda: None, self.upgrader.stop),
             self._job("logs", self.logs.run),
             self._job("link", self.link.run),
             self._job("heart", lambda: self.heart.run(self.link)),
+            self._job("system", self.system.run),
         )
 
     async def start(self) -> None:
@@ -190,6 +199,7 @@ class App:
         self.config, self.policy = config, policy
         slots = policy.slots(config.task.max_concurrent_tasks)
         self._capacity = msgspec.structs.replace(self._capacity, slots=slots)
+        self.plugins.limit(policy)
         self.runs.limit(policy, max_execution_seconds=config.task.max_execution_seconds)
         self.throttle.reconfigure(
             config.resource_adaptive,
@@ -204,8 +214,6 @@ class App:
 
     def hello(self) -> Hello:
         """Return who this host is and what it holds, for a new connection."""
-        from agent_client.system_info import collect_system_info
-
         return Hello(
             message_id=self.session.next_id(),
             agent_id=self.identity.agent_id,
@@ -213,9 +221,10 @@ class App:
             boot_id=boot_id(),
             version=__version__,
             capacity=self._capacity,
-            system=collect_system_info(self._resources),
+            system=self.system.facts(),
             labels=dict(self.config.labels),
             holds=self.runs.holds(),
+            release=self.upgrader.state(),
         )
 
     def _make_link(self) -> Link:
@@ -240,6 +249,8 @@ class App:
             next_id=self.session.next_id,
             on_shipped=lambda key, log_bytes: self.runs.shipped(key, log_bytes),
             on_stored=lambda key: self.runs.log_stored(key),
+            max_frames=self.config.logging.log_batch_size,
+            flush_seconds=self.config.logging.flush_interval_seconds,
         )
 
     def _make_dialing(self) -> Dialing:
@@ -250,6 +261,41 @@ class App:
             endpoint=self._endpoint,
             make_backoff=make_backoff,
             policy=self.policy,
+        )
+
+    def _make_plugins(self) -> Plugins:
+        """Return the plug-ins, held to the host's policy."""
+        return Plugins(
+            self.config,
+            agent_id=self.identity.agent_id,
+            endpoint=self._endpoint,
+            make_backoff=make_backoff,
+            policy=self.policy,
+        )
+
+    def _make_upgrader(self) -> Upgrader:
+        """Return what brings this host to the version that the server wants."""
+        return Upgrader(
+            find_installation(os.environ, sys.prefix),
+            endpoint=self._endpoint,
+            backoff=make_backoff(self.config),
+            policy=lambda: self.policy,
+            on_restart=self._on_restart,
+            # What a host says of its release is said at the beginning of a connection.
+            on_failure=lambda: self.link.drop("there is news about the agent's release"),
+        )
+
+    def _make_supervisor(self, login_environment: Mapping[str, str]) -> Supervisor:
+        """Return what runs the tasks; a file's task is told what this host allows."""
+        return Supervisor(
+            state_dir=self.config.state_dir,
+            installation=self.identity.installation or None,
+            on_change=self._task_changed,
+            logger=logging.getLogger("agent_client.tasks"),
+            login_environment=login_environment,
+            files=lambda: told_to_transfers(
+                self.config, policy=self.policy, trust=trust_of(self.config, self.identity)
+            ),
         )
 
     def _make_runs(self) -> Runs:
@@ -275,6 +321,7 @@ class App:
             sample=lambda: self.sampler.latest,
             limits=lambda: self.throttle.limits if self.config.resource_adaptive.enabled else None,
             pools=lambda: (self.dialing.thread_pool(), self.dialing.probe_pool()),
+            plugins=self.plugins.states,
             next_id=self.session.next_id,
         )
 
@@ -300,6 +347,8 @@ class App:
             flush=self.link.flush,
             on_welcome=self._welcomed,
             on_probes=self.dialing.named,
+            on_plugins=self.plugins.named,
+            on_release=self.upgrader.wanted,
         )
 
     def _socket(self, server: str) -> Transport:
@@ -318,10 +367,13 @@ class App:
             self.sampler.watch_task(task)
         elif task.state == "finished":
             self.sampler.unwatch(task.key)
+        if task.spec.kind != "script":
+            self.throttle.count_transfers(self.runs.transfers)
         self.runs.changed(task)
 
     def _welcomed(self, message: Welcome) -> None:
         """Remember which installation this host belongs to."""
+        self.upgrader.welcomed()
         self.sampler.idle_seconds = message.heartbeat_interval
         if message.installation and message.installation != self.identity.installation:
             self.identity = msgspec.structs.replace(
@@ -339,26 +391,3 @@ def make_backoff(config: AgentConfig) -> Backoff:
         max_seconds=connection.ws_backoff_max_ms / 1000,
         tries_per_address=connection.ws_max_retries,
     )
-
-
-def capacity_of(resources: ResourceUtil, *, slots: int, path: str | None) -> Capacity:
-    """Return what this host offers; path is where scripts will look for interpreters."""
-    found = [
-        kind
-        for kind, programs in INTERPRETERS.items()
-        if any(shutil.which(program, path=path) for program in programs)
-    ]
-    return Capacity(
-        cpu_cores=resources.get_cpu_core_count(),
-        memory_bytes=resources.get_memory_total(),
-        slots=slots,
-        gpus=tuple(resources.get_gpu_info()),
-        script_types=tuple(found),
-    )
-
-
-def usable_cores(count: int) -> tuple[int, ...]:
-    """Return the numbers of the cores to book: as many as the host may use at once."""
-    if hasattr(os, "sched_getaffinity"):
-        return tuple(sorted(os.sched_getaffinity(0)))[:count]
-    return tuple(range(count))

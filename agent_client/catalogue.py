@@ -147,6 +147,20 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
             "任务进程无法结束 task_id={task_id}, processes={processes}",
             "processes of the task cannot be ended task_id={task_id}, processes={processes}",
         ),
+        # Another version of the agent
+        "upgrade_begun": Entry(_I, "开始升级到版本 {version}", "changing to version {version}"),
+        "upgrade_failed": Entry(
+            _E,
+            "升级到版本 {version} 失败 {code}: {detail}",
+            "the change to version {version} failed, {code}: {detail}",
+        ),
+        "upgrade_kept": Entry(
+            _I, "服务器已接受新版本 {folder}", "the server welcomed the new version {folder}"
+        ),
+        "upgrade_taken_back": Entry(
+            _E, "新版本已撤回: {detail}", "the new version is taken back: {detail}"
+        ),
+        "version_removed": Entry(_I, "已删除旧版本 {name}", "removed the old version {name}"),
         # The host and the log itself
         "gpu_absent": Entry(_I, "未检测到 GPU: {detail}", "no GPU here: {detail}"),
         "cgroup_absent": Entry(_I, "未使用 cgroup: {detail}", "no cgroup in use: {detail}"),

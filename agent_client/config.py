@@ -68,7 +68,7 @@ class ConnectionConfig:
         6, "integer", "tries before the backup address", minimum=1, maximum=1_000_000
     )
     ws_outbox_max_size: int = setting(
-        2000, "integer", "unconfirmed messages kept on disk", minimum=10, maximum=1_000_000
+        2000, "integer", "messages of up to 500 results kept on disk", minimum=10, maximum=1_000_000
     )
 
     @property
@@ -129,10 +129,10 @@ class LoggingConfig:
     log_max_files: int = setting(5, "integer", "older files kept", minimum=0, maximum=10_000)
     log_max_age: float = setting(7.0, "number", "days that files are kept, 0 = any", minimum=0)
     log_batch_size: int = setting(
-        DEFAULT_LOG_BATCH_SIZE, "integer", "messages per flush, <= 0 means 200"
+        DEFAULT_LOG_BATCH_SIZE, "integer", "pieces of output per message, <= 0 means 200"
     )
     log_flush_interval: int = setting(
-        200, "integer", "milliseconds between flushes, <= 0 = none", maximum=60_000
+        200, "integer", "longest wait of output in ms, <= 0 = none", maximum=60_000
     )
 
     @property
@@ -151,9 +151,9 @@ class LoggingConfig:
         return self.log_max_age * _DAY_SECONDS
 
     @property
-    def flush_interval_seconds(self) -> float | None:
-        """Return the pause between flushes, None when they are off."""
-        return self.log_flush_interval / 1000 if self.log_flush_interval > 0 else None
+    def flush_interval_seconds(self) -> float:
+        """Return how long output may wait for more of it, 0 for not at all."""
+        return max(self.log_flush_interval, 0) / 1000
 
 
 @dataclass(frozen=True, slots=True)

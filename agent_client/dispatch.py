@@ -21,6 +21,7 @@ from agent_client.protocol.messages import (
     Revoked,
     ServerMessage,
     TasksBatch,
+    WantedRelease,
     Welcome,
 )
 from agent_client.protocol.session import Session
@@ -48,10 +49,13 @@ class Dispatcher:
         flush: Callable[[], None],
         on_welcome: Callable[[Welcome], None],
         on_probes: Callable[[int | None], None] = lambda revision: None,
+        on_plugins: Callable[[int | None], None] = lambda revision: None,
+        on_release: Callable[[WantedRelease | None], None] = lambda release: None,
     ) -> None:
         """on_welcome gets every welcome, before anything else that comes with it.
 
-        on_probes gets the revision of the probes wherever the server names one.
+        on_probes and on_plugins get the revision of either wherever the server names one,
+        on_release the version of the agent that the host is to run.
         """
         self._session = session
         self._runs = runs
@@ -60,6 +64,8 @@ class Dispatcher:
         self._flush = flush
         self._on_welcome = on_welcome
         self._on_probes = on_probes
+        self._on_plugins = on_plugins
+        self._on_release = on_release
         self._looked_at = 0.0
 
     def on_message(self, message: ServerMessage) -> None:
@@ -100,9 +106,13 @@ class Dispatcher:
         self._logs.connected()
         self._runs.reconcile(message.desired)
         self._on_probes(message.probes_revision)
+        self._on_plugins(message.plugins_revision)
+        self._on_release(message.release)
 
     def _acknowledged(self, message: Ack) -> None:
         self._on_probes(message.probes_revision)
+        self._on_plugins(message.plugins_revision)
+        self._on_release(message.release)
         self._heart.set_interval(message.heartbeat_interval)
         self._heart.confirmed(message.message_ids)
         self._logs.confirmed(message.message_ids)

@@ -28,6 +28,8 @@ class ExitCode(IntEnum):
     API = 5
     LOCKED = 6
     STORAGE = 7
+    RESTART = 8
+    """Not an end: another version of the agent takes over in the same process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,22 @@ _EXIT_CODES: Mapping[str, ExitCode] = MappingProxyType(
         "no_free_cores": ExitCode.INTERNAL,
         "gpu_unavailable": ExitCode.INTERNAL,
         "script_type_unsupported": ExitCode.INTERNAL,
+        "package_refused": ExitCode.INTERNAL,
+        "plugin_unknown": ExitCode.INTERNAL,
         "policy_denied": ExitCode.INTERNAL,
+        "path_unusable": ExitCode.INTERNAL,
+        "file_exists": ExitCode.INTERNAL,
+        "file_changed": ExitCode.INTERNAL,
+        "archive_refused": ExitCode.INTERNAL,
+        "digest_mismatch": ExitCode.INTERNAL,
+        "offset_gap": ExitCode.INTERNAL,
+        "invalid_token": ExitCode.REFUSED,
         "disk_full": ExitCode.INTERNAL,
         "offer_invalid": ExitCode.INTERNAL,
+        "upgrade_not_built": ExitCode.INTERNAL,
+        "upgrade_not_fetched": ExitCode.INTERNAL,
+        "upgrade_not_genuine": ExitCode.INTERNAL,
+        "upgrade_taken_back": ExitCode.INTERNAL,
     }
 )
 """The codes that the agent raises, and how the program ends with each."""

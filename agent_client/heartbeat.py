@@ -18,7 +18,14 @@ import msgspec
 
 from agent_client.adaptive import Limits
 from agent_client.protocol.digest import holds_digest
-from agent_client.protocol.messages import Heartbeat, Hold, ProbePool, Resources, ThreadPool
+from agent_client.protocol.messages import (
+    Heartbeat,
+    Hold,
+    PluginState,
+    ProbePool,
+    Resources,
+    ThreadPool,
+)
 from agent_client.sampler import HostSample
 
 BUSY_INTERVAL_SECONDS = 1.0
@@ -57,9 +64,10 @@ class Heart:
         next_id: Callable[[], str],
         limits: Callable[[], Limits | None] = lambda: None,
         pools: Callable[[], tuple[ThreadPool, ProbePool | None]] = lambda: (ThreadPool(), None),
+        plugins: Callable[[], tuple[PluginState, ...]] = lambda: (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """holds, is_busy, sample, limits and pools are asked at every beat."""
+        """holds, is_busy, sample, limits, pools and plugins are asked at every beat."""
         self._agent_id = agent_id
         self._instance_id = instance_id
         self.interval_seconds = interval_seconds
@@ -68,6 +76,7 @@ class Heart:
         self._sample = sample
         self._limits = limits
         self._pools = pools
+        self._plugins = plugins
         self._next_id = next_id
         self._clock = clock
         self._unconfirmed: OrderedDict[str, str] = OrderedDict()
@@ -101,6 +110,7 @@ class Heart:
             sub_agents=sample.sub_agents,
             holds=holds if is_full else None,
             holds_digest=digest,
+            plugins=self._plugins(),
         )
 
     def _with_limits(self, resources: Resources | None) -> Resources | None:

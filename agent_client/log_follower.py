@@ -33,9 +33,15 @@ START = Position(0, 0)
 class LogFollower:
     """Follows one frame file; `stored_offset` is None until the server said something."""
 
-    def __init__(self, path: Path, *, stored_offset: int | None) -> None:
-        """Follow path; stored_offset 0 says that the server has nothing of it."""
+    def __init__(
+        self, path: Path, *, stored_offset: int | None, max_frames: int | None = None
+    ) -> None:
+        """Follow path; stored_offset 0 says that the server has nothing of it.
+
+        max_frames is how many frames one chunk may carry, None for what its bytes allow.
+        """
         self.path = path
+        self._max_frames = max_frames
         self.stored_offset = stored_offset
         self._descriptor: int | None = None
         self._sent = START
@@ -70,7 +76,7 @@ class LogFollower:
         if descriptor is None:
             return None
         data = os.pread(descriptor, MAX_CHUNK_BYTES, self._sent.file_bytes)
-        found = scan(data)
+        found = scan(data, max_frames=self._max_frames)
         if not found.file_bytes:
             return None
         offset = self._sent.offset
@@ -118,15 +124,17 @@ class LogFollower:
         return self._descriptor
 
 
-def scan(data: bytes, *, max_offset: int | None = None) -> Position:
+def scan(data: bytes, *, max_offset: int | None = None, max_frames: int | None = None) -> Position:
     """Return the payload and the bytes of the leading whole frames of data.
 
-    Stops before a frame that would pass max_offset of payload, and before anything that
-    is no frame: a torn tail is not sent.
+    Stops after max_frames, before a frame that would pass max_offset of payload, and
+    before anything that is no frame: a torn tail is not sent.
     """
     position, payload, end = 0, 0, len(data)
+    left = -1 if max_frames is None else max_frames  # -1 never gets to 0
     unpack, header_bytes = HEADER.unpack_from, HEADER.size
-    while position + header_bytes <= end:
+    while left and position + header_bytes <= end:
+        left -= 1
         stream, _, length = unpack(data, position)
         behind = position + header_bytes + length
         if behind > end or length > MAX_PAYLOAD_BYTES or stream not in STREAM_NAMES:

@@ -27,7 +27,9 @@ from agent_client.transport.base import ConnectionFailed
 logger = logging.getLogger(__name__)
 
 BATCH_SECONDS = 0.025
-"""A task that writes all the time ships this often, unless it writes faster than we read."""
+"""A task that begins to write all the time ships this often at first."""
+FLUSH_SECONDS = 0.2
+"""One that goes on so, little by little, ships at least this often."""
 CHUNKS_PER_SECOND = 2000
 """So many chunks all chatty tasks may make: with more than 50 of them each ships less often."""
 QUIET_SECONDS = 0.02
@@ -54,6 +56,9 @@ class _Stream:
     sent_at: float = 0.0
     progress_at: float = 0.0
     timer: asyncio.TimerHandle | None = None
+    burst_chunks: int = 0
+    """Chunks sent since the end of the file was last met."""
+    pace_seconds: float = 0.0
 
 
 class _InAir(NamedTuple):
@@ -73,12 +78,20 @@ class LogShipper:
         next_id: Callable[[], str],
         on_shipped: Callable[[TaskKey, int], None],
         on_stored: Callable[[TaskKey], None],
+        max_frames: int | None = None,
+        flush_seconds: float = FLUSH_SECONDS,
     ) -> None:
-        """on_shipped gets a finished task's number of bytes, on_stored follows the last ack."""
+        """on_shipped gets a finished task's number of bytes, on_stored follows the last ack.
+
+        max_frames is how many pieces of output one chunk carries, flush_seconds how long
+        output may wait for more of it; 0 sends each piece by itself.
+        """
         self._send_chunk = send_chunk
         self._next_id = next_id
         self._on_shipped = on_shipped
         self._on_stored = on_stored
+        self._max_frames = max_frames
+        self._flush_seconds = flush_seconds
         self._streams: dict[TaskKey, _Stream] = {}
         self._in_air: dict[str, _InAir] = {}
         self._in_air_bytes = 0
@@ -98,7 +111,9 @@ class LogShipper:
         """Ship path from now on; is_new says that the server has nothing of it yet."""
         if key in self._streams:
             return
-        stream = _Stream(key, LogFollower(path, stored_offset=0 if is_new else None))
+        stored_offset = 0 if is_new else None
+        follower = LogFollower(path, stored_offset=stored_offset, max_frames=self._max_frames)
+        stream = _Stream(key, follower)
         stream.progress_at = _now()
         self._streams[key] = stream
         self._queue(stream)
@@ -226,6 +241,7 @@ class LogShipper:
             return
         offset, frames = chunk
         stream.sent_at = _now()
+        stream.burst_chunks += 1
         if stream.follower.stored_offset == offset:
             stream.progress_at = stream.sent_at
         message_id = self._next_id()
@@ -271,14 +287,19 @@ class LogShipper:
             return
         since_seconds = _now() - stream.sent_at
         if since_seconds >= QUIET_SECONDS:
+            stream.pace_seconds, stream.burst_chunks = 0.0, 0
             self._queue(stream)
             return
+        stream.pace_seconds = next_pace(
+            stream.pace_seconds, flush_seconds=self._flush_seconds, chunks=stream.burst_chunks
+        )
+        stream.burst_chunks = 0
 
         def later() -> None:
             stream.timer = None
             self._queue(stream)
 
-        pace_seconds = max(BATCH_SECONDS, len(self._streams) / CHUNKS_PER_SECOND)
+        pace_seconds = max(stream.pace_seconds, len(self._streams) / CHUNKS_PER_SECOND)
         pause_seconds = pace_seconds - since_seconds
         stream.timer = asyncio.get_running_loop().call_later(pause_seconds, later)
 
@@ -338,6 +359,16 @@ class LogShipper:
     def _unwatch(self, stream: _Stream) -> None:
         if self._watch is not None:
             self._watch.remove(stream.follower.path)
+
+
+def next_pace(pace_seconds: float, *, flush_seconds: float, chunks: int) -> float:
+    """Return how long a busy task's output waits for more, after a flush of so many chunks.
+
+    A trickle is sent ever more rarely: each chunk costs the server a write. What fills
+    more than one chunk is a flood, and waiting would only leave the way unused.
+    """
+    shortest = min(BATCH_SECONDS, flush_seconds)
+    return shortest if chunks > 1 else min(max(pace_seconds * 2, shortest), flush_seconds)
 
 
 def _now() -> float:

@@ -50,6 +50,7 @@ class MainAgent:
         self._reload = reload
         self._state = StateDirectory(config.state_dir)
         self._leaving: asyncio.Event | None = None
+        self._is_restarting = False
         self._app: App | None = None
 
     def run(self) -> int:
@@ -70,6 +71,11 @@ class MainAgent:
         """Ask the agent to end; running tasks go on."""
         if self._leaving is not None:
             self._leaving.set()
+
+    def restart(self) -> None:
+        """Ask the agent to make room for another version of itself; running tasks go on."""
+        self._is_restarting = True
+        self.leave()
 
     def reload(self) -> None:
         """Read the configuration and the policy anew; what is wrong changes nothing."""
@@ -153,14 +159,16 @@ class MainAgent:
             if living.done():
                 living.result()
         finally:
-            manager.leaving()
+            if not self._is_restarting:
+                # For a service manager the process goes on: it must not be told of an end.
+                manager.leaving()
             leaving.cancel()
             living.cancel()
             await asyncio.gather(living, return_exceptions=True)
             await self.cleanup()
             # Last: a long cleanup is a sign of life too.
             signs.cancel()
-        return ExitCode.OK
+        return ExitCode.RESTART if self._is_restarting else ExitCode.OK
 
     async def _work(self) -> None:
         """Register, start, and wait for a part that fails."""
@@ -184,6 +192,7 @@ class MainAgent:
             resources=resources,
             login_environment=await environment,
             policy=policy,
+            on_restart=self.restart,
         )
         await self.start_heartbeat()
         await self._app.failed

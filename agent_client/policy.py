@@ -35,6 +35,10 @@ DEFAULT_TEXT = """\
 # Kinds of work: scripts, files, probes, plugins. A host for probes alone: [probes]
 work: [scripts, files, probes, plugins]
 
+# Whether the server may bring this host another version of the agent: true, false, or null
+# for "where scripts run", since scripts of the agent's user can replace the agent anyway.
+upgrades: null
+
 # Users that a task may run as, besides the agent's own. root must be named like any other.
 run_as: []
 
@@ -81,6 +85,7 @@ class Policy(_Section, frozen=True):
     """The whole policy; every check raises Rejected with code policy_denied."""
 
     work: tuple[Work, ...] = WORKS
+    upgrades: bool | None = None
     run_as: tuple[str, ...] = ()
     directories: tuple[str, ...] = ("~",)
     max_tasks: int | None = None
@@ -92,10 +97,36 @@ class Policy(_Section, frozen=True):
         if kind not in self.work:
             raise denied(f"work: {kind} is not among {', '.join(self.work) or 'the allowed'}")
 
+    @property
+    def allows_upgrades(self) -> bool:
+        """Return whether the server may change the agent's version.
+
+        Where scripts run it can do so anyway, as the same user. Where they do not, new
+        code from the server would be a way around this very policy.
+        """
+        return "scripts" in self.work if self.upgrades is None else self.upgrades
+
+    def check_upgrades(self) -> None:
+        """Refuse another version of the agent where the owner has not allowed it."""
+        if not self.allows_upgrades:
+            raise denied("upgrades: false" if self.upgrades is False else "work: no scripts")
+
     def check_run_as(self, user: str) -> None:
         """Refuse a user that is not listed; "" is the agent's own."""
         if user and user != own_user() and user not in self.run_as:
             raise denied(f"run_as: {user} is not listed")
+
+    def check_plugin(self, name: str, *, is_builtin: bool) -> None:
+        """Refuse a plug-in that is not listed; "*" lists the built-in ones."""
+        if name not in self.plugins.allowed and not (is_builtin and "*" in self.plugins.allowed):
+            raise denied(f"plugins.allowed: {name} is not listed")
+
+    def check_install(self) -> None:
+        """Refuse to install anything where the host's owner has not allowed it."""
+        if not self.plugins.install:
+            raise denied("plugins.install: false")
+        if not self.plugins.keys:
+            raise denied("plugins.keys: no key is listed")
 
     def slots(self, configured: int) -> int:
         """Return how many tasks may run at once."""

@@ -89,6 +89,12 @@ class Runs:
         tasks = self._supervisor.tasks().values()
         return sum(task.state in ("claimed", "running") for task in tasks)
 
+    @property
+    def transfers(self) -> int:
+        """Return how many files are moved at this moment."""
+        tasks = self._supervisor.tasks().values()
+        return sum(task.state == "running" and task.spec.kind != "script" for task in tasks)
+
     def adopt(self) -> None:
         """Book again what was accepted before this start, and say so again.
 
@@ -230,7 +236,7 @@ class Runs:
         """Book and store one new offer, or refuse it."""
         key = _key(spec)
         try:
-            self._policy.check_work("scripts")
+            self._policy.check_work("scripts" if spec.kind == "script" else "files")
             self._policy.check_run_as(spec.run_as)
             self._ledger.book(spec)
             self._store(spec)

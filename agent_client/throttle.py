@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
@@ -23,6 +25,7 @@ from agent_client.protocol.messages import Resources
 logger = logging.getLogger(__name__)
 
 LIMITS_FILE = "limits.json"
+_RECORD_BYTES = 256
 
 
 class Throttle:
@@ -50,7 +53,14 @@ class Throttle:
         self._sample = sample
         self._on_change = on_change
         self._clock = clock
+        self._transfers = 0
         self.limits = self._limits()
+
+    def count_transfers(self, count: int) -> None:
+        """Tell transfers how many share the bandwidth."""
+        if count != self._transfers:
+            self._transfers = count
+            self._write()
 
     def reconfigure(
         self, config: ResourceAdaptiveConfig, *, slots: int, bandwidth_mb: float
@@ -99,11 +109,19 @@ class Throttle:
         )
 
     def _write(self) -> None:
-        """Replace the file as a whole; not synced: after a crash it is written anew."""
-        temporary = self._path.with_suffix(".new")
+        """Write the limits over the former ones; not synced: after a crash they are new.
+
+        In place, because transfers have the file open: another user's cannot open it again.
+        Padded to one length, so that no reader meets the rest of a longer record.
+        """
+        record = {**asdict(self.limits), "transfers": self._transfers}
+        data = msgspec.json.encode(record).ljust(_RECORD_BYTES)
         try:
-            temporary.write_bytes(msgspec.json.encode(self.limits))
-            temporary.replace(self._path)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.pwrite(descriptor, data, 0)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             # A full disk must not stop the agent; transfers go on with the former limit.
             logger.warning("%s could not be written: %s", self._path, error)

@@ -10,5 +10,8 @@ class PlatformConfig(AppConfig):
     verbose_name = "Dialer Platform"
 
     def ready(self) -> None:
-        """Import the checks so that `manage.py check` runs them."""
+        """Import the checks so that `manage.py check` runs them, and guard the database files."""
         from dialer_platform import checks  # noqa: F401
+        from dialer_platform.storage import private_files
+
+        private_files.connect()

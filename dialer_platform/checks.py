@@ -13,6 +13,8 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
+from dialer_platform.launch import certificate
+
 WEAK_KEY_CHARACTERS = 32
 WEAK_KEY_SYMBOLS = 8
 EXAMPLE_KEY_PREFIXES = ("django-insecure", "changeme", "secret")
@@ -20,9 +22,10 @@ EXAMPLE_KEY_PREFIXES = ("django-insecure", "changeme", "secret")
 PUBLIC_WITHOUT_TLS = Error(
     "The server would listen for other machines without TLS.",
     hint=(
-        "Put it behind a proxy that speaks TLS and set DIALER_BEHIND_TLS=1, DIALER_TRUSTED_PROXIES "
-        "and DIALER_ALLOWED_HOSTS, or keep DIALER_HOST=127.0.0.1. On a network you trust, "
-        "DIALER_ALLOW_PLAIN_HTTP=1 says that you accept passwords crossing it unencrypted."
+        "Give it a certificate (DIALER_TLS_CERT, DIALER_TLS_KEY), or put it behind a proxy that "
+        "speaks TLS and set DIALER_BEHIND_TLS=1, DIALER_TRUSTED_PROXIES and DIALER_ALLOWED_HOSTS, "
+        "or keep DIALER_HOST=127.0.0.1. On a network you trust, DIALER_ALLOW_PLAIN_HTTP=1 says "
+        "that you accept passwords crossing it unencrypted."
     ),
     id="dialer.E001",
 )
@@ -60,7 +63,7 @@ def check_reachability(
     if settings.IS_LOOPBACK and not settings.BEHIND_TLS:
         return []
     found: list[CheckMessage] = []
-    if not (settings.BEHIND_TLS or settings.ALLOW_PLAIN_HTTP):
+    if not (settings.BEHIND_TLS or settings.SERVES_TLS or settings.ALLOW_PLAIN_HTTP):
         found.append(PUBLIC_WITHOUT_TLS)
     if settings.BEHIND_TLS and not settings.TRUSTED_PROXIES:
         found.append(UNKNOWN_PROXY)
@@ -73,6 +76,16 @@ def check_reachability(
 def check_secret_key(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Report a secret key that could be guessed."""
     return [WEAK_KEY] if is_weak(settings.SECRET_KEY) else []
+
+
+@register(Tags.security)
+def check_certificate(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Report a certificate or key that the server could not use."""
+    try:
+        certificate.load(settings.TLS_CERT, settings.TLS_KEY)
+    except certificate.Unusable as error:
+        return [Error(str(error), hint=error.remedy, id="dialer.E005")]
+    return []
 
 
 @register(Tags.files)

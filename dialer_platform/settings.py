@@ -31,14 +31,20 @@ CSRF_TRUSTED_ORIGINS = env.words("DIALER_TRUSTED_ORIGINS")
 BEHIND_TLS = env.boolean("DIALER_BEHIND_TLS", False)
 ALLOW_PLAIN_HTTP = env.boolean("DIALER_ALLOW_PLAIN_HTTP", False)
 TRUSTED_PROXIES = frozenset(env.words("DIALER_TRUSTED_PROXIES"))
+# The server's own certificate: paths, or the PEM text itself.
+TLS_CERT = env.text("DIALER_TLS_CERT")
+TLS_KEY = env.text("DIALER_TLS_KEY")
+SERVES_TLS = bool(TLS_CERT or TLS_KEY)
+IS_ENCRYPTED = BEHIND_TLS or SERVES_TLS
 
 # --- files --------------------------------------------------------------------
 TASK_LOG_DIR = DIALER_DATA_DIR / "logs" / "tasks"
 SYSTEM_LOG_DIR = DIALER_DATA_DIR / "logs" / "system"
+FILES_DIR = DIALER_DATA_DIR / "files"
 DATABASE_DIR = DIALER_DATA_DIR / "database"
 # Each level by itself: mkdir gives the parents it makes the rights of the umask.
 _PRIVATE = (DIALER_DATA_DIR, DIALER_DATA_DIR / "logs", TASK_LOG_DIR, SYSTEM_LOG_DIR, DATABASE_DIR)
-for _directory in (*_PRIVATE, DIALER_DATA_DIR / "static"):
+for _directory in (*_PRIVATE, FILES_DIR, DIALER_DATA_DIR / "static"):
     _directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 # --- application --------------------------------------------------------------
@@ -59,6 +65,8 @@ INSTALLED_APPS = [
     "dialer_platform.console",
     "templates_app",
     "agents",
+    "agents.plugins.series",
+    "agents.plugins",
     "tasks",
     "tasks.probes.series",
     "tasks.probes",
@@ -155,14 +163,18 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
 ]
 SESSION_COOKIE_AGE = 7 * 24 * 3600
-SESSION_COOKIE_NAME = "__Host-dialer" if BEHIND_TLS else "dialer_session"
+SESSION_COOKIE_NAME = "__Host-dialer" if IS_ENCRYPTED else "dialer_session"
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
-CSRF_COOKIE_NAME = "__Host-dialer-csrf" if BEHIND_TLS else "dialer_csrf"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_ENCRYPTED
+CSRF_COOKIE_NAME = "__Host-dialer-csrf" if IS_ENCRYPTED else "dialer_csrf"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
 SECURE_SSL_REDIRECT = BEHIND_TLS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
-SECURE_HSTS_SECONDS = 365 * 24 * 3600 if BEHIND_TLS else 0
+# A browser that learned this for "localhost" would refuse every other program's plain pages there.
+SECURE_HSTS_SECONDS = env.integer(
+    "DIALER_HSTS_SECONDS",
+    365 * 24 * 3600 if BEHIND_TLS or (SERVES_TLS and not IS_LOOPBACK) else 0,
+)
 # Other services may live below the same name; browsers' lists are the owner's decision.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -213,6 +225,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["dialer_platform.api.permissions.RolePermission"],
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "ENUM_NAME_OVERRIDES": {
+        "TaskKindEnum": "tasks.choices.Kind",
         "ProbeStateEnum": "tasks.probes.choices.State",
         "ProbeOutcomeEnum": "tasks.probes.choices.Outcome",
         "AlertEventEnum": "tasks.alerts.choices.Event",
@@ -230,13 +243,20 @@ MAX_BODY_BYTES = 12 * 1024 * 1024
 HEARTBEAT_INTERVAL_SECONDS = 2.0
 LOST_AFTER_SECONDS = env.integer("DIALER_LOST_AFTER_SECONDS", 24 * 3600)
 LOG_LIMIT_BYTES = env.integer("DIALER_LOG_LIMIT_BYTES", 4 * 1024**3)
+FILE_MAX_BYTES = env.integer("DIALER_FILE_MAX_BYTES", 10 * 1024**3)
+FILE_KEEP_DAYS = env.integer("DIALER_FILE_KEEP_DAYS", 7)
 
 # --- probes -------------------------------------------------------------------
 MAX_PROBES_PER_TENANT = env.integer("DIALER_MAX_PROBES_PER_TENANT", 10_000)
 RESULTS_KEPT_DAYS = env.integer("DIALER_RESULTS_KEPT_DAYS", 7)
 
+# --- plug-ins of agents -------------------------------------------------------
+PLUGIN_SAMPLES_KEPT_DAYS = env.integer("DIALER_PLUGIN_SAMPLES_KEPT_DAYS", 30)
+PLUGIN_SAMPLES_MAX_ROWS = env.integer("DIALER_PLUGIN_SAMPLES_MAX_ROWS", 2_000_000)
+
 # --- alerts -------------------------------------------------------------------
-PUBLIC_URL = env.text("DIALER_PUBLIC_URL", f"http://127.0.0.1:{DIALER_PORT}").rstrip("/")
+_SCHEME = "https" if SERVES_TLS else "http"
+PUBLIC_URL = env.text("DIALER_PUBLIC_URL", f"{_SCHEME}://127.0.0.1:{DIALER_PORT}").rstrip("/")
 # Hooks on this machine are for the person who alone can reach the server anyway; behind a
 # proxy that is not so, though the server listens on loopback.
 ALERTS_MAY_REACH_LOOPBACK = env.boolean("DIALER_ALERTS_LOOPBACK", IS_LOOPBACK and not BEHIND_TLS)

@@ -17,6 +17,7 @@ api = [
     path("", include("tasks.probes.api.urls")),
     path("", include("tasks.alerts.api.urls")),
     path("", include("agents.api.urls")),
+    path("", include("agents.plugins.api.urls")),
     path("", include("templates_app.api.urls")),
 ]
 urlpatterns = [

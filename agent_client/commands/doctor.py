@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 import requests
 
-from agent_client.app import INTERPRETERS
+from agent_client.capacity import INTERPRETERS
 from agent_client.commands.main import overrides
 from agent_client.commands.status import NoAnswer, ask
 from agent_client.config import AgentConfig, http_url, load_config
@@ -26,6 +26,7 @@ from agent_client.errors import AgentError, ConfigError, ExitCode
 from agent_client.health.report import Health
 from agent_client.policy import POLICY_FILE, load_policy
 from agent_client.state import StateDirectory
+from agent_client.storage import report
 from agent_client.sub_agent.group import make_group
 
 SERVER_SECONDS = 5.0
@@ -142,6 +143,16 @@ def look_at_agent(config: AgentConfig) -> Iterator[Finding]:
         yield Finding("agent", problem, "See the lines above, and the agent's log.")
 
 
+def look_at_storage(config: AgentConfig) -> Iterator[Finding]:
+    """Say how much of each kind lies on the disk, and what bounds it."""
+    try:
+        identity = StateDirectory(config.state_dir).load_identity()
+    except AgentError:
+        identity = None  # look_at_identity says what is wrong with it
+    for one in report(config, identity.installation if identity else ""):
+        yield Finding("storage", f"{one.name} {one.size_bytes / 2**20:.1f} MiB ({one.bound})")
+
+
 def look_at_host(config: AgentConfig) -> Iterator[Finding]:
     """Say what the host offers to scripts."""
     found = [kind for kind, programs in INTERPRETERS.items() if any(map(shutil.which, programs))]
@@ -160,5 +171,6 @@ CHECKS: tuple[Callable[[AgentConfig], Iterator[Finding]], ...] = (
     look_at_identity,
     look_at_server,
     look_at_agent,
+    look_at_storage,
     look_at_host,
 )

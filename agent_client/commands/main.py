@@ -15,9 +15,11 @@ from pathlib import Path
 
 from agent_client import __version__
 from agent_client.catalogue import announce, resolve_language
+from agent_client.commands.hidden_token import hide
 from agent_client.config import AgentConfig, load_config
 from agent_client.errors import AgentError, ConfigError, ExitCode
 from agent_client.logger import catch_unhandled, setup_logging
+from agent_client.upgrade.guard import guard_of_this_process
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +40,18 @@ def overrides(options: argparse.Namespace) -> dict[str, object]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the agent and return its exit code."""
+    """Run the agent and return its exit code; another version may go on in this process."""
+    # First of all: from here on the process is to be seen for months.
+    hide(options.enroll, arguments=sys.orig_argv, environment=os.environ)
+    guard = guard_of_this_process()
+    guard.begin()
+    code = _run_configured(options)
+    guard.ended(code)
+    return code
+
+
+def _run_configured(options: argparse.Namespace) -> int:
+    """Run the agent with its settings and its log."""
     try:
         config = load_config(overrides(options), os.environ, Path.cwd())
     except ConfigError as error:

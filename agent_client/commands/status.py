@@ -14,10 +14,12 @@ from pathlib import Path
 import msgspec
 
 from agent_client.commands.main import overrides
-from agent_client.config import load_config
-from agent_client.errors import ConfigError, ExitCode
+from agent_client.config import AgentConfig, load_config
+from agent_client.errors import AgentError, ConfigError, ExitCode
 from agent_client.health.endpoint import SOCKET_FILE
 from agent_client.health.report import Health
+from agent_client.state import StateDirectory
+from agent_client.storage import report
 
 ANSWER_SECONDS = 5.0
 
@@ -39,6 +41,8 @@ def run(options: argparse.Namespace) -> int:
         return ExitCode.LOCKED
     health = msgspec.json.decode(body, type=Health)
     print(body.decode().rstrip() if options.json else as_text(health))
+    if not options.json:
+        print(storage_line(config))
     return ExitCode.OK if health.is_ready else ExitCode.UNREACHABLE
 
 
@@ -60,6 +64,16 @@ def ask(state_dir: Path, path: str) -> bytes:
     finally:
         os.close(directory)
     return answer.partition(b"\r\n\r\n")[2]
+
+
+def storage_line(config: AgentConfig) -> str:
+    """Return how much of each kind lies on the disk; `doctor` says what bounds it."""
+    try:
+        identity = StateDirectory(config.state_dir).load_identity()
+    except AgentError:
+        identity = None
+    kept = report(config, identity.installation if identity else "")
+    return "  on disk  " + ", ".join(f"{one.name} {one.size_bytes / 2**20:.1f} MiB" for one in kept)
 
 
 def as_text(health: Health) -> str:

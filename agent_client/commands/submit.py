@@ -74,12 +74,12 @@ def task_body(options: argparse.Namespace) -> dict[str, Any]:
         "depends_on": _ids(options.after) if options.after else None,
         "agent_id": options.agent,
         "timeout": _whole(options.timeout),
-        "env": _pairs(options.env, "--env") or None,
-        "labels": _pairs(options.label, "--label") or None,
+        "env": pairs(options.env, "--env") or None,
+        "labels": pairs(options.label, "--label") or None,
         "working_dir": options.working_dir,
         "merge_output": options.merge_output or None,
         "run_as": options.run_as,
-        "limits": _pairs(options.limit, "--limit") or None,
+        "limits": pairs(options.limit, "--limit") or None,
     }
     return {name: value for name, value in body.items() if value is not None}
 
@@ -116,7 +116,7 @@ def _ids(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _pairs(items: Sequence[str], flag: str) -> dict[str, str]:
+def pairs(items: Sequence[str], flag: str) -> dict[str, str]:
     """Return the pairs of a repeatable K=V flag."""
     pairs: dict[str, str] = {}
     for item in items:

@@ -38,9 +38,16 @@ class Bounds:
 
     max_bytes: int = 64 * 1024 * 1024
     max_age_seconds: float = 24 * 3600.0
+    max_records: int | None = None
+    """Records that may wait; None leaves it to the bytes."""
     segment_bytes: int = 1024 * 1024
     segment_seconds: float = 3600.0
     """A segment is closed at this age, so that age can be judged by whole segments."""
+
+    @property
+    def segment_records(self) -> float:
+        """Return at how many records a segment is closed: an eighth, to drop no more at once."""
+        return float("inf") if self.max_records is None else max(1, self.max_records // 8)
 
 
 class Batch(NamedTuple):
@@ -85,6 +92,8 @@ class Outbox:
         self.damaged = len(found.damaged)
         """Segments set aside because their bytes cannot be trusted."""
         self._segments = found.segments
+        self._records_in_segment = 0
+        """Of the segment in use; one of an earlier process is never written again."""
         self._offset = found.offset
         self._sequence = found.sequence
         self._next_sequence = found.next_sequence
@@ -127,11 +136,11 @@ class Outbox:
         """Write to the segment in use; a failed one is left for a new one, once."""
         data = b"".join(map(encode, records))
         try:
-            self._write(data)
+            self._write(data, len(records))
         except OSError:
-            self._write(data)
+            self._write(data, len(records))
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, records: int) -> None:
         descriptor = self._descriptor
         if descriptor is None or self._is_full(self._segments[-1]):
             descriptor = self._start_segment()
@@ -143,11 +152,13 @@ class Outbox:
             self._close_segment()
             raise
         self._segments[-1].size += len(data)
+        self._records_in_segment += records
 
     def _is_full(self, segment: Segment) -> bool:
         age_seconds = self._clock() - segment.created_at
         return (
             segment.size >= self._bounds.segment_bytes
+            or self._records_in_segment >= self._bounds.segment_records
             or age_seconds >= self._bounds.segment_seconds
         )
 
@@ -171,6 +182,7 @@ class Outbox:
                 self._files.unlink(name)
             raise
         self._segments.append(Segment(self._last_number, len(data), now))
+        self._records_in_segment = 0
         return descriptor
 
     def _close_segment(self) -> None:
@@ -278,6 +290,9 @@ class Outbox:
             self._drop(index)
 
     def _is_too_much(self) -> bool:
+        limit = self._bounds.max_records
+        if limit is not None and self.waiting > limit:
+            return True
         return sum(segment.size for segment in self._segments) > self._bounds.max_bytes
 
     def _is_too_old(self) -> bool:

@@ -29,7 +29,7 @@ from agent_client.probing.plan import Missed, first_after, phase_of
 from agent_client.probing.pool import DialPool
 from agent_client.probing.results import ResultWriter, Watermarks, summarise
 from agent_client.probing.sync import ProbeFile, ProbeSync, StoredSet
-from agent_client.probing.uploader import Uploader
+from agent_client.probing.uploader import BATCH_RESULTS, Uploader
 from agent_client.protocol import probe_kinds
 from agent_client.protocol.messages import ProbePool, ThreadPool
 from agent_client.protocol.probes import ProbeSet, ProbeTask
@@ -134,7 +134,9 @@ class _Parts:
         self.sync: ProbeSync | None = None
         self.uploader: Uploader | None = None
         self.watermarks = Watermarks()
-        self.outbox = _open_outbox(config.state_dir / "outbox", self)
+        self.outbox = _open_outbox(
+            config.state_dir / "outbox", self, bounds_of(config.connection.ws_outbox_max_size)
+        )
         self.watermarks = Watermarks(self.outbox.recovered_snapshot, self.outbox.recovered_tail)
         self.outbox.recovered_tail = []
         self.writer = ResultWriter(self.outbox, self.watermarks, on_stored=self._stored)
@@ -189,7 +191,12 @@ class _Parts:
             self.uploader.wake()
 
 
-def _open_outbox(directory: Path, parts: _Parts) -> Outbox:
+def bounds_of(max_messages: int) -> Bounds:
+    """Return what may wait on disk when so many messages may: each carries a full batch."""
+    return Bounds(max_records=max_messages * BATCH_RESULTS)
+
+
+def _open_outbox(directory: Path, parts: _Parts, bounds: Bounds) -> Outbox:
     # Both callables are used later only, when the outbox is there.
     def summed(payloads: Sequence[bytes], take: Callable[[], int]) -> list[tuple[int, bytes]]:
         return summarise(payloads, parts.outbox.stream, take)
@@ -198,7 +205,7 @@ def _open_outbox(directory: Path, parts: _Parts) -> Outbox:
         LocalFileSystem(directory),
         summarise=summed,
         snapshot=lambda: parts.watermarks.snapshot(),
-        bounds=Bounds(),
+        bounds=bounds,
     )
 
 

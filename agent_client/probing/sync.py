@@ -1,7 +1,8 @@
 """Keeps this host's set of probes equal to the server's, and on disk for the time without it.
 
 Asks when the server names another revision and every minute; 304 costs nothing. A set is
-on disk before it is used, so a restart without the server knows at least as much.
+on disk before it is used, so a restart without the server knows at least as much. The same
+thread, asking elsewhere, keeps the set of plug-ins.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -59,20 +61,38 @@ class ProbeFile:
         write_durably(self._path, msgspec.json.encode(self.stored))
 
 
-class ProbeSync:
-    """The thread that fetches sets."""
+class Revised(Protocol):
+    """A set of anything: the same revision always means the same content."""
+
+    @property
+    def revision(self) -> int:
+        """Return which one it is."""
+
+
+S = TypeVar("S", bound=Revised)
+
+
+class SetSync(Generic[S]):
+    """The thread that fetches sets of one kind."""
 
     def __init__(
         self,
+        path: str,
+        kind: type[S],
         *,
-        agent_id: str,
+        what: str,
         backoff: Backoff,
         endpoint: Callable[[str], Endpoint],
-        on_set: Callable[[ProbeSet], None],
+        on_set: Callable[[S], None],
         refresh_seconds: float = REFRESH_SECONDS,
     ) -> None:
-        """on_set gets every set that differs from the one before, on this thread."""
-        self._path = PATH + quote(agent_id, safe="")
+        """on_set gets every set that differs from the one before, on this thread.
+
+        what names the content in the log, as in "probes".
+        """
+        self._path = path
+        self._kind = kind
+        self._what = what
         self._backoff = backoff
         self._endpoint = endpoint
         self._on_set = on_set
@@ -88,7 +108,7 @@ class ProbeSync:
     def start(self) -> None:
         """Start the thread; it asks at once."""
         self._wanted.set()
-        self._thread = threading.Thread(target=self._run, name="probe-sync", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"{self._what}-sync", daemon=True)
         self._thread.start()
 
     def named(self, revision: int | None) -> None:
@@ -122,13 +142,13 @@ class ProbeSync:
         try:
             answer = self._channel.request("GET", self._path, headers=headers)
         except ConnectionFailed as error:
-            logger.info("the probes cannot be fetched: %s", error.detail)
+            logger.info("the %s cannot be fetched: %s", self._what, error.detail)
             return self._backoff.failed()
         if answer.status == 304:
             self._backoff.succeeded()
             return 0.0
         if answer.status != 200:
-            logger.info("the server answered %d when asked for probes", answer.status)
+            logger.info("the server answered %d when asked for %s", answer.status, self._what)
             is_refused = answer.status in (401, 403)
             return self._backoff.refused() if is_refused else self._backoff.failed()
         return self._take(answer.body, answer.headers.get("etag", ""))
@@ -136,11 +156,35 @@ class ProbeSync:
     def _take(self, body: bytes, etag: str) -> float:
         """Use a fetched set."""
         try:
-            probes = msgspec.json.decode(body, type=ProbeSet)
-            self._on_set(probes)
+            fetched = msgspec.json.decode(body, type=self._kind)
+            self._on_set(fetched)
         except (msgspec.MsgspecError, OSError) as error:
-            logger.warning("the fetched probes cannot be used: %s", error)
+            logger.warning("the fetched %s cannot be used: %s", self._what, error)
             return self._backoff.failed()
-        self.revision, self._etag = probes.revision, etag
+        self.revision, self._etag = fetched.revision, etag
         self._backoff.succeeded()
         return 0.0
+
+
+class ProbeSync(SetSync[ProbeSet]):
+    """The thread that fetches the probes."""
+
+    def __init__(
+        self,
+        *,
+        agent_id: str,
+        backoff: Backoff,
+        endpoint: Callable[[str], Endpoint],
+        on_set: Callable[[ProbeSet], None],
+        refresh_seconds: float = REFRESH_SECONDS,
+    ) -> None:
+        """Ask for the probes of this agent."""
+        super().__init__(
+            PATH + quote(agent_id, safe=""),
+            ProbeSet,
+            what="probes",
+            backoff=backoff,
+            endpoint=endpoint,
+            on_set=on_set,
+            refresh_seconds=refresh_seconds,
+        )

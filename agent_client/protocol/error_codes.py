@@ -9,20 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
+from agent_client.protocol.explanation import Explanation
+from agent_client.protocol.supply_errors import SUPPLY_CODES
+from agent_client.protocol.transfer_errors import TRANSFER_CODES
 
-class Explanation(NamedTuple):
-    """A code for a person: a sentence and a remedy, in English and in Chinese."""
-
-    sentence: str
-    remedy: str
-    sentence_zh: str
-    remedy_zh: str
+__all__ = ["CODES", "Explanation"]
 
 
 CODES: Mapping[str, Explanation] = MappingProxyType(
     {
+        **TRANSFER_CODES,
+        **SUPPLY_CODES,
         "agent_mismatch": Explanation(
             "The credential belongs to another agent.",
             "Use the credential of the agent that is named, or name the one it belongs to.",

@@ -10,19 +10,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from agent_client.protocol.part import Amount, Code, Number, Part
 from agent_client.protocol.parts import (
-    Amount,
     CancelOrder,
     Capacity,
-    Code,
     Desired,
     ForeignProcess,
     Gpu,
     Hold,
     HoldState,
     LogNext,
-    Number,
-    Part,
     ProbePool,
     Progress,
     Resources,
@@ -34,6 +31,8 @@ from agent_client.protocol.parts import (
     ThreadPool,
     Want,
 )
+from agent_client.protocol.plugins import PluginState
+from agent_client.protocol.releases import ReleaseState, WantedRelease
 
 # Who sends messages needs their pieces too: one place to import both from.
 # fmt: off
@@ -64,12 +63,14 @@ __all__ = [
     "Message",
     "Number",
     "Part",
+    "PluginState",
     "ProbePool",
     "Progress",
     "QueuedMessage",
     "Reconcile",
     "Refused",
     "Rejected",
+    "ReleaseState",
     "Resources",
     "Result",
     "Revoked",
@@ -77,12 +78,14 @@ __all__ = [
     "ServerMessage",
     "Started",
     "SubAgent",
+    "SystemNews",
     "TaskLimits",
     "TaskRef",
     "TaskSpec",
     "TasksBatch",
     "ThreadPool",
     "Want",
+    "WantedRelease",
     "Welcome",
 ]
 # fmt: on
@@ -114,6 +117,7 @@ class Hello(Message, frozen=True, tag="hello"):
     system: dict[str, Any] = {}
     labels: dict[str, str] = {}
     holds: tuple[Hold, ...] = ()
+    release: ReleaseState | None = None
 
 
 class Heartbeat(Message, frozen=True, tag="heartbeat", kw_only=True):
@@ -135,6 +139,7 @@ class Heartbeat(Message, frozen=True, tag="heartbeat", kw_only=True):
     holds_digest: str = ""
     instance_id: str = ""
     capacity: Capacity | None = None
+    plugins: tuple[PluginState, ...] = ()
     messages: tuple[QueuedMessage, ...] = ()
 
 
@@ -193,6 +198,12 @@ class Flagged(Message, frozen=True, tag="flagged"):
     detail: str = ""
 
 
+class SystemNews(Message, frozen=True, tag="system"):
+    """The host has changed since its hello: all facts anew, in the shape of `Hello.system`."""
+
+    system: dict[str, Any]
+
+
 class LogChunk(Message, frozen=True, tag="log"):
     """Whole frames of a task's log from payload offset `offset`; travels as a binary frame."""
 
@@ -213,7 +224,9 @@ class Welcome(Message, frozen=True, tag="welcome"):
     installation: str
     server_time: float
     probes_revision: int = 0
+    plugins_revision: int = 0
     desired: tuple[Desired, ...] = ()
+    release: WantedRelease | None = None
 
 
 class Ack(Message, frozen=True, tag="ack"):
@@ -223,6 +236,8 @@ class Ack(Message, frozen=True, tag="ack"):
     log_next: tuple[LogNext, ...] = ()
     heartbeat_interval: float | None = None
     probes_revision: int | None = None
+    plugins_revision: int | None = None
+    release: WantedRelease | None = None
 
 
 class TasksBatch(Message, frozen=True, tag="tasks_batch"):
@@ -263,9 +278,11 @@ class Rejected(Message, frozen=True, tag="error"):
     fatal: bool = False
 
 
-QueuedMessage = Hello | Accepted | Refused | Started | Result | Flagged
+QueuedMessage = Hello | Accepted | Refused | Started | Result | Flagged | SystemNews
 """What may ride along in an HTTP heartbeat; log chunks have a binary endpoint of their own."""
-AgentMessage = Hello | Heartbeat | Accepted | Refused | Started | Result | Flagged | LogChunk
+AgentMessage = (
+    Hello | Heartbeat | Accepted | Refused | Started | Result | Flagged | SystemNews | LogChunk
+)
 ServerMessage = Welcome | Ack | TasksBatch | Go | Revoked | CancelTasksBatch | Reconcile | Rejected
 
 
@@ -281,6 +298,8 @@ class Answer(Part, frozen=True, omit_defaults=False):
     desired: tuple[Desired, ...] = ()
     errors: tuple[Rejected, ...] = ()
     probes_revision: int = 0
+    plugins_revision: int = 0
+    release: WantedRelease | None = None
     heartbeat_interval: float = 2.0
     epoch: int = 0
     installation: str = ""

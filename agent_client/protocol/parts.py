@@ -6,24 +6,14 @@ the epoch (float) unless the name says otherwise. Pure data.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-import msgspec
-
-Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-"""An id, count or offset; no larger than database columns and file offsets."""
-Code = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
-"""An exit code or a signal number."""
-Amount = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
-"""A small count: cores, slots."""
+from agent_client.protocol.part import Amount, Number, Part
+from agent_client.protocol.transfers import TaskKind, Transfer
 
 ScriptType = Literal["shell", "python", "powershell"]
 HoldState = Literal["accepted", "claimed", "running", "finished"]
 Want = Literal["run", "cancel", "forget", "revoke"]
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A piece of a message; encoded without the fields that hold their default."""
 
 
 class TaskRef(Part, frozen=True):
@@ -63,6 +53,9 @@ class TaskSpec(TaskRef, frozen=True):
     limits: TaskLimits | None = None
     log_limit_bytes: int | None = None
     tenant_id: str = "default"
+    kind: TaskKind = "script"
+    transfer: Transfer | None = None
+    """What a task of a file kind moves; its script fields are empty then."""
 
 
 class Hold(TaskRef, frozen=True):

@@ -14,7 +14,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from agent_client.sub_agent import records
+from agent_client.sub_agent.errors import StartError
 from agent_client.sub_agent.group import Group
+from agent_client.sub_agent.mover import mover
 from agent_client.sub_agent.restrict import Account, Restriction
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -23,10 +25,6 @@ _UMASK = 0o022
 _EXIT_NOT_STARTED = 127
 _SCRIPT_MODE, _SHARED_SCRIPT_MODE = 0o700, 0o755
 _GO = b"g"
-
-
-class StartError(Exception):
-    """The script cannot be started; the text says why and what to do about it."""
 
 
 class Plan(NamedTuple):
@@ -38,8 +36,8 @@ class Plan(NamedTuple):
     cpu_ids: tuple[int, ...]
     restriction: Restriction = Restriction()
     group: Group = Group()
-    script_file: int | None = None
-    """The script, open: another user may not walk through our directories to it."""
+    inherited: tuple[int, ...] = ()
+    """What is passed on open: another user may not walk through our directories to it."""
 
 
 class Pipes(NamedTuple):
@@ -76,14 +74,10 @@ def make_plan(
     restriction = restriction or Restriction()
     account = restriction.account
     environment = script_environment(directory, spec, order, account=account)
-    file, argv = _command(directory, spec, environment.get("PATH", _DEFAULT_PATH))
-    descriptor = None
-    if account is not None:
-        if spec.get("script_type") == "powershell":
-            raise StartError("PowerShell scripts cannot run as another user; use shell or python")
-        os.chmod(file, _SHARED_SCRIPT_MODE)
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-        argv = tuple(f"/proc/self/fd/{descriptor}" if part == file else part for part in argv)
+    if spec.get("kind", "script") == "script":
+        argv, inherited = _script(directory, spec, environment, account)
+    else:
+        argv, inherited = mover(spec, order)
     return Plan(
         argv=argv,
         environment=environment,
@@ -93,8 +87,26 @@ def make_plan(
         cpu_ids=tuple(order.get("cpu_ids") or ()),
         restriction=restriction,
         group=group or Group(),
-        script_file=descriptor,
+        inherited=inherited,
     )
+
+
+def _script(
+    directory: str,
+    spec: Mapping[str, Any],
+    environment: Mapping[str, str],
+    account: Account | None,
+) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Write the script; return the command that runs it and the descriptors it needs open."""
+    file, argv = _command(directory, spec, environment.get("PATH", _DEFAULT_PATH))
+    if account is None:
+        return argv, ()
+    if spec.get("script_type") == "powershell":
+        raise StartError("PowerShell scripts cannot run as another user; use shell or python")
+    os.chmod(file, _SHARED_SCRIPT_MODE)
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    named = tuple(f"/proc/self/fd/{descriptor}" if part == file else part for part in argv)
+    return named, (descriptor,)
 
 
 def script_environment(
@@ -190,8 +202,8 @@ def _become_script(plan: Plan, pipes: Pipes, start_read: int) -> NoReturn:
         os.dup2(source, target)
     if os.read(start_read, 1) != _GO:
         os._exit(_EXIT_NOT_STARTED)
-    if plan.script_file is not None:
-        os.set_inheritable(plan.script_file, True)
+    for descriptor in plan.inherited:
+        os.set_inheritable(descriptor, True)
     plan.restriction.apply()
     os.chdir(plan.working_dir)
     os.execve(plan.argv[0], plan.argv, plan.environment)  # noqa: S606 - the point of it all

@@ -20,6 +20,7 @@ from typing import Any
 
 from agent_client.protocol import frames
 from agent_client.sub_agent import launch, memory, records, restrict, tree
+from agent_client.sub_agent.errors import StartError
 from agent_client.sub_agent.group import Group, make_group
 from agent_client.sub_agent.identity import identity_of
 from agent_client.sub_agent.output import FINAL_DRAIN_BYTES, READ_BYTES, OutputFile, drain
@@ -69,7 +70,7 @@ class SubAgent:
             plan = self._plan(order)
             self._open_channels()
             self._start(plan)
-        except (launch.StartError, restrict.RestrictError, OSError, KeyError) as error:
+        except (StartError, restrict.RestrictError, OSError, KeyError) as error:
             self._group.remove()
             self._write_end(reason="start_failed", detail=_text(error))
             return

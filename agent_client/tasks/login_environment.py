@@ -45,7 +45,7 @@ def base_environment(agent: Mapping[str, str]) -> dict[str, str]:
     user = pwd.getpwuid(os.getuid())
     shell = user.pw_shell if os.access(user.pw_shell, os.X_OK) else "/bin/sh"
     environment = {
-        "HOME": user.pw_dir,
+        "HOME": _home(agent.get("HOME", ""), user),
         "USER": user.pw_name,
         "LOGNAME": user.pw_name,
         "SHELL": shell,
@@ -54,6 +54,14 @@ def base_environment(agent: Mapping[str, str]) -> dict[str, str]:
     }
     environment.update({name: agent[name] for name in _KEPT_FROM_AGENT if name in agent})
     return environment
+
+
+def _home(given: str, user: pwd.struct_passwd) -> str:
+    """Return the home the agent was given, if it is this user's: sudo passes on another's."""
+    try:
+        return given if os.stat(given).st_uid == user.pw_uid else user.pw_dir  # noqa: PTH116
+    except OSError:
+        return user.pw_dir
 
 
 def parse(output: bytes) -> dict[str, str] | None:

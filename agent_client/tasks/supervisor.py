@@ -22,11 +22,12 @@ from agent_client.protocol.messages import HoldState, TaskSpec
 from agent_client.sub_agent import tree
 from agent_client.sub_agent.records import FileSystem
 from agent_client.sub_agent.stop import UNKILLABLE_SECONDS
-from agent_client.tasks import adoption, loss
+from agent_client.tasks import adoption, loss, orphans
 from agent_client.tasks.adoption import Finding
 from agent_client.tasks.hints import Hints
 from agent_client.tasks.identity import ProcessIdentity, open_pidfd
 from agent_client.tasks.starter import Starter, StartRefused, StartUnknown
+from agent_client.tasks.strays import Strays
 from agent_client.tasks.taskdir import (
     Claim,
     ExitRecord,
@@ -42,6 +43,7 @@ HEAL_SECONDS = 1.0
 SETTLE_SECONDS = 0.5
 """How long a sub-agent of unknown existence has to take its claim; it needs about 1 ms."""
 _SWEEP_SECONDS = 0.02
+ORPHAN_CHECK_SECONDS = 3600.0
 
 
 @dataclass(slots=True, eq=False)
@@ -75,14 +77,17 @@ class Supervisor:
         on_change: Callable[[LocalTask], None],
         logger: logging.Logger,
         login_environment: Mapping[str, str],
+        files: Callable[[], Mapping[str, object]] | None = None,
         file_system: FileSystem | None = None,
     ) -> None:
+        """`files` says what a task that moves a file needs to know about this host."""
         # Resolved, because the path marks a task's processes, also for the next agent.
         self._root = state_dir.resolve() / "tasks"
         self._installation = installation
         self._on_change = on_change
         self._logger = logger
         self._environment = dict(login_environment)
+        self._files = files
         self._file_system = file_system or FileSystem()
         self._tasks: dict[TaskKey, LocalTask] = {}
         self._names: dict[str, LocalTask] = {}
@@ -105,6 +110,7 @@ class Supervisor:
         ):
             self._adopt(installation, key, directory)
         self._healer = asyncio.create_task(self._heal())
+        self._in_background(self._bound_orphans())
 
     def tasks(self) -> Mapping[TaskKey, LocalTask]:
         """Return all held tasks, a live read-only view."""
@@ -140,7 +146,10 @@ class Supervisor:
         self._move(task, "claimed")
         try:
             task.directory.store_order(
-                environment=self._environment, cpu_ids=cpu_ids, gpu_ids=gpu_ids
+                environment=self._environment,
+                cpu_ids=cpu_ids,
+                gpu_ids=gpu_ids,
+                files=self._files() if self._files and task.spec.kind != "script" else None,
             )
             process = await self._starter.start_sub_agent(task.directory.path)
         except (StartRefused, OSError) as error:
@@ -226,11 +235,24 @@ class Supervisor:
         self._in_background(self._end(task))
 
     async def _heal(self) -> None:
-        """Look again at starts whose hint or answer got lost."""
+        """Look again at starts whose hint or answer got lost, and at what nobody waits for."""
+        strays = Strays()
         while True:
             await asyncio.sleep(HEAL_SECONDS)
+            strays.collect(now=time.monotonic())
             for task in tuple(self._tasks.values()):
                 self._look_at_run(task)
+
+    async def _bound_orphans(self) -> None:
+        """Remove, now and then, what a former installation left behind for too long."""
+        while self._installation is not None:
+            found = await asyncio.to_thread(
+                orphans.find_orphans, self._root, self._installation, now=time.time()
+            )
+            for one in orphans.doomed(found):
+                self._logger.info("task %s of a former server is removed", one.path.name)
+                self._trash.throw(one.path)
+            await asyncio.sleep(ORPHAN_CHECK_SECONDS)
 
     def _settle_later(self, task: LocalTask) -> None:
         """Ask the claim whether a start happened, when a sub-agent has had time to take it."""

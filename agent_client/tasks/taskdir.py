@@ -106,14 +106,25 @@ class TaskDirectory:
         self._file_system.sync_directory(os.fspath(self.path.parent))
 
     def store_order(
-        self, *, environment: Mapping[str, str], cpu_ids: Sequence[int], gpu_ids: Sequence[str]
+        self,
+        *,
+        environment: Mapping[str, str],
+        cpu_ids: Sequence[int],
+        gpu_ids: Sequence[str],
+        files: Mapping[str, object] | None = None,
     ) -> None:
         """Mark the task as ordered to start, with what was booked for it.
 
         Not synced by itself: the sub-agent syncs the directory with run.json, before the
         script's first instruction.
         """
-        order = {"environment": environment, "cpu_ids": cpu_ids, "gpu_ids": gpu_ids}
+        order: dict[str, object] = {
+            "environment": environment,
+            "cpu_ids": cpu_ids,
+            "gpu_ids": gpu_ids,
+        }
+        if files is not None:
+            order["files"] = files
         records.write_record(
             self._file_system,
             self._root,

@@ -21,7 +21,8 @@ from agent_client.protocol.messages import (
     QueuedMessage,
     ServerMessage,
 )
-from agent_client.transport.trust import Trust
+from agent_client.transport.backoff import SLOW_LANE_SECONDS
+from agent_client.transport.trust import Trust, WrongCertificate
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 ANSWER_TIMEOUT_SECONDS = 10.0
@@ -55,6 +56,12 @@ class Endpoint:
         """Return how to speak TLS with the server, None for http; raises ConnectionFailed."""
         try:
             return self.trust.context_for(self.server)
+        except WrongCertificate as error:
+            # A person has to act, and yet the agent goes on: its tasks need it, and the
+            # right server may come back. Nothing has been sent to this one.
+            raise ConnectionFailed(
+                error.detail, code=error.code, retry_after_seconds=SLOW_LANE_SECONDS
+            ) from error
         except OSError as error:
             raise ConnectionFailed(f"{self.server}: {error.strerror or error}") from error
 

@@ -124,6 +124,8 @@ class Link:
             announce(logger, "error", code=error.code, detail=error.detail, remedy=error.remedy)
             return self._backoff.refused()
         except ConnectionFailed as error:
+            if error.code == "certificate_refused":
+                announce(logger, "error", code=error.code, detail=error.detail, remedy=error.remedy)
             announce(logger, "disconnected", server=address, error=error.detail)
             return self._backoff.failed(at_least_seconds=error.retry_after_seconds or 0.0)
         return 0.0

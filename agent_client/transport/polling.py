@@ -232,6 +232,8 @@ def _welcome(answer: Answer) -> Welcome:
         installation=answer.installation,
         server_time=answer.server_time,
         probes_revision=answer.probes_revision,
+        plugins_revision=answer.plugins_revision,
+        release=answer.release,
     )
 
 
@@ -243,6 +245,8 @@ def _messages(answer: Answer) -> list[ServerMessage]:
         log_next=answer.log_next,
         heartbeat_interval=answer.heartbeat_interval or None,
         probes_revision=answer.probes_revision or None,
+        plugins_revision=answer.plugins_revision or None,
+        release=answer.release,
     )
     parts: list[tuple[object, ServerMessage]] = [
         (answer.go, Go(message_id="", tasks=answer.go)),

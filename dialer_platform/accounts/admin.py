@@ -73,9 +73,19 @@ class UserAdmin(DjangoUserAdmin):
     list_filter = ("is_active", "is_superuser", "memberships__role", "memberships__tenant")
     search_fields = ("username", "email", "first_name", "last_name")
     inlines = (MembershipInline,)
+    actions = ("revoke_tokens",)
     readonly_fields = ("last_login", "date_joined")
     fieldsets = (
-        (None, {"fields": ("username", "password")}),
+        (
+            None,
+            {
+                "fields": ("username", "password"),
+                "description": _(
+                    "A new password ends all sessions. API tokens stay in force: end them with "
+                    "“Revoke all API tokens” in the list of people."
+                ),
+            },
+        ),
         (_("Person"), {"fields": ("first_name", "last_name", "email", "language")}),
         (_("Rights"), {"fields": ("is_active", "is_staff", "is_superuser")}),
         (_("History"), {"fields": ("last_login", "date_joined")}),
@@ -84,6 +94,15 @@ class UserAdmin(DjangoUserAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         """Return people with their roles in one more query, not one per row."""
         return super().get_queryset(request).prefetch_related("memberships__tenant")
+
+    @admin.action(
+        description=_("Revoke all API tokens of the chosen people"), permissions=["change"]
+    )
+    def revoke_tokens(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """End every token of each chosen person."""
+        by = principal_of(request)
+        revoked = sum(tokens.revoke_all_tokens(user, by=by) for user in queryset)
+        messages.success(request, _("%d tokens revoked.") % revoked)
 
     @admin.display(description=_("roles"))
     def roles(self, user: User) -> SafeString:

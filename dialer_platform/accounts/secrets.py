@@ -17,6 +17,7 @@ from dataclasses import dataclass
 ENROLMENT_PREFIX = "dpe"
 AGENT_PREFIX = "dpa"
 USER_PREFIX = "dpu"
+TRANSFER_PREFIX = "dpt"
 
 ALPHABET = string.digits + string.ascii_letters
 PUBLIC_ID_CHARACTERS = 12
@@ -46,8 +47,13 @@ def make(prefix: str) -> NewCredential:
     """Return a new credential of the kind that the prefix names."""
     public_id = _random_text(PUBLIC_ID_CHARACTERS)
     secret = _random_text(SECRET_CHARACTERS)
+    return NewCredential(compose(prefix, public_id, secret), public_id, digest(secret))
+
+
+def compose(prefix: str, public_id: str, secret: str) -> str:
+    """Return the text of a credential; its parts must not contain underscores."""
     body = f"{prefix}_{public_id}_{secret}"
-    return NewCredential(f"{body}_{_checksum(body)}", public_id, digest(secret))
+    return f"{body}_{_checksum(body)}"
 
 
 def parse(text: str, *, prefix: str) -> ParsedCredential | None:

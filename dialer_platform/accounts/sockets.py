@@ -7,7 +7,9 @@ that one whose session ended or whose role changed is closed within RECHECK_SECO
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+from collections import Counter
 from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
@@ -21,7 +23,15 @@ from dialer_platform.accounts.principal import Principal
 from dialer_platform.accounts.sessions import is_over, session_principal
 
 UNAUTHENTICATED_CLOSE_CODE = 4401
+TOO_MANY_CLOSE_CODE = 4429
+MAX_SOCKETS_PER_USER = 50
+"""Open pages of one person in this server process; each holds memory and subscriptions."""
 RECHECK_SECONDS = 4.0
+
+
+logger = logging.getLogger(__name__)
+_open: Counter[int] = Counter()
+"""Sockets by person; changed by the loop's thread only."""
 
 
 class PrincipalSocketMiddleware:
@@ -39,12 +49,28 @@ class PrincipalSocketMiddleware:
             await receive()
             await send({"type": "websocket.close", "code": UNAUTHENTICATED_CLOSE_CODE})
             return
+        user_id = principal.user.pk
+        if _open[user_id] >= MAX_SOCKETS_PER_USER:
+            await refuse_one_more(scope, receive, send)
+            return
         inner_scope = {**scope, "user": principal.user, "principal": principal}
         watch = asyncio.ensure_future(close_when_over(session_key, principal, send))
+        _open[user_id] += 1
         try:
             await self.inner(inner_scope, receive, send)
         finally:
             watch.cancel()
+            _open[user_id] -= 1
+            if not _open[user_id]:
+                del _open[user_id]
+
+
+async def refuse_one_more(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Accept a socket and close it at once: a browser learns the code of an open one only."""
+    logger.warning("too many browser sockets", extra={"data": {"path": scope.get("path", "")}})
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.close", "code": TOO_MANY_CLOSE_CODE})
 
 
 def is_own_origin(headers: Iterable[tuple[bytes, bytes]]) -> bool:

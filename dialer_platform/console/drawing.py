@@ -6,15 +6,20 @@ and no script is needed; colours come from the classes of static/css.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from dialer_platform.console.wording import KILO
+
 BAR_WIDTH = 100.0
 SPARK_WIDTH, SPARK_HEIGHT = 100.0, 24.0
 PRIORITIES = 5
+FULL_PERCENT = 100.0
+NICE_STEPS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 SYMBOL = re.compile(r'<symbol id="([a-z-]+)"[^>]*>(.*?)</symbol>', re.DOTALL)
 
 
@@ -71,6 +76,29 @@ def timed_points(samples: Sequence[tuple[float, float]], *, top: float) -> str:
         f"{SPARK_HEIGHT - min(max(value, 0.0) * up, SPARK_HEIGHT):.1f}"
         for time, value in samples
     )
+
+
+def nice_top(highest: float, unit: float = 1.0) -> float:
+    """Return the next round number of units at or above the highest value."""
+    amount = highest / unit
+    if amount <= 0:
+        return unit
+    scale = 10.0 ** math.floor(math.log10(amount))
+    step = next((step for step in NICE_STEPS if step * scale >= amount), 10.0)
+    return step * scale * unit
+
+
+def percent_top(highest: float) -> float:
+    """Return the top of a scale of percent: 100 at least."""
+    return max(FULL_PERCENT, nice_top(highest))
+
+
+def size_top(highest: float) -> float:
+    """Return the top of a scale of bytes, round in the unit that says it."""
+    unit = 1.0
+    while highest / unit >= KILO:
+        unit *= KILO
+    return nice_top(highest, unit)
 
 
 def priority_marks(priority: int) -> list[tuple[int, bool]]:

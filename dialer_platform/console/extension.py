@@ -23,6 +23,8 @@ OVERVIEW_STATS = "overview.stats"
 OVERVIEW_ATTENTION = "overview.attention"
 OVERVIEW_MAIN = "overview.main"
 AGENT_PAGE = "agent.page"
+AGENT_TOOLS = "agent.tools"
+"""On a host's page outside of the part that refreshes: what a person is typing stays."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,12 @@ def require_free(host: str, port: int) -> None:
             raise AddressUnusable(_sentence(host, port, error)) from error
 
 
-def url_of(host: str, port: int) -> str:
+def url_of(host: str, port: int, *, is_tls: bool = False) -> str:
     """Return the address for a browser on this machine."""
+    scheme = "https" if is_tls else "http"
     if host in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared, not bound
         host = "127.0.0.1"
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
 
 
 def _sentence(host: str, port: int, error: OSError) -> str:

@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from django.conf import settings
@@ -19,7 +20,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from dialer_platform.accounts.models import User
 from dialer_platform.housekeeping import lease
-from dialer_platform.launch import address
+from dialer_platform.launch import address, certificate
 from dialer_platform.models import JobRun
 
 Level = Literal["ok", "warn", "fail"]
@@ -28,6 +29,7 @@ OLDEST_PYTHON = (3, 11)
 WARN_FREE_BYTES = 5 * 1024**3
 FAIL_FREE_BYTES = 512 * 1024**2
 REDIS_SECONDS = 2.0
+WARN_CERTIFICATE_DAYS = 30
 GIB = 1024**3
 
 
@@ -93,6 +95,22 @@ def check_settings() -> Finding:
     worst = max(found, key=lambda message: message.level)
     level: Level = "fail" if worst.level >= checks.ERROR else "warn"
     return Finding("settings", level, worst.msg, worst.hint or "")
+
+
+def check_certificate() -> Finding:
+    """Look at the server's own certificate, and for how long it is valid."""
+    try:
+        own = certificate.load(settings.TLS_CERT, settings.TLS_KEY)
+    except certificate.Unusable as error:
+        return Finding("certificate", "fail", str(error), error.remedy)
+    if own is None:
+        return Finding("certificate", "ok", "none of its own")
+    days = (own.expires_at - datetime.now(UTC)) / timedelta(days=1)
+    text = f"valid until {own.expires_at:%Y-%m-%d}, SHA-256 {own.fingerprint}"
+    remedy = "Renew it, and start the server again; agents that pin it need the new fingerprint."
+    if days < 0:
+        return Finding("certificate", "fail", text, remedy)
+    return Finding("certificate", "warn" if days < WARN_CERTIFICATE_DAYS else "ok", text, remedy)
 
 
 def check_database() -> Finding:
@@ -169,6 +187,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     check_data_directory,
     check_disk_space,
     check_settings,
+    check_certificate,
     check_database,
     check_migrations,
     check_administrator,

@@ -10,6 +10,7 @@ MIB = 1024 * 1024
 HEADER_SECONDS = 20.0
 BODY_SECONDS = 30.0
 SLOWEST_BODY_BYTES_PER_SECOND = 32 * 1024
+STUCK_READER_SECONDS = 120.0
 # What is read and thrown away after a refusal, so that the client sees the answer
 # instead of a reset connection.
 DRAIN_BYTES = 64 * MIB
@@ -20,6 +21,7 @@ MAX_WAITING_PER_ADDRESS = 2_000
 DEFAULT_BODY_BYTES = MIB
 LARGEST_BODY_BYTES = 12 * MIB
 LOGIN_BODY_BYTES = 64 * 1024
+CHUNK_BODY_BYTES = 4 * MIB
 
 # Longest prefix first. A script of 1 MiB grows several-fold when it is escaped as JSON
 # or as a form, so its own limit is checked again after decoding.
@@ -27,6 +29,8 @@ BODY_BYTES_BY_PREFIX = (
     (b"/api/v1/agents/register/", 256 * 1024),
     (b"/api/v1/tasks/", LARGEST_BODY_BYTES),
     (b"/api/v1/templates/", LARGEST_BODY_BYTES),
+    (b"/api/v1/transfers/", CHUNK_BODY_BYTES),
+    (b"/api/v1/files/", CHUNK_BODY_BYTES),
     (b"/api/v1/nodes/", LARGEST_BODY_BYTES),
     (b"/accounts/", LOGIN_BODY_BYTES),
     (b"/tasks/", LARGEST_BODY_BYTES),

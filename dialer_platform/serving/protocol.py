@@ -8,6 +8,7 @@ application sees.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import Any
@@ -105,6 +106,7 @@ class TimedChannel(HTTPChannel):
         super().__init__()
         self.deadline: float | None = None
         self.address = ""
+        self._senders: list[asyncio.Future[None]] = []
 
     def connectionMade(self) -> None:
         """Join those that wait for a request."""
@@ -141,6 +143,29 @@ class TimedChannel(HTTPChannel):
         self.stop_clock()
         self.factory.waiting.discard(self.address, self)
         super().connectionLost(reason)
+        self._wake()
+
+    def resumeProducing(self) -> None:
+        """Let go on who waits to send more: what was sent has mostly left."""
+        super().resumeProducing()
+        self._wake()
+
+    async def wait_for_room(self) -> None:
+        """Return when more may be sent; a reader that takes nothing for long is cut off."""
+        if not self._waitingForTransport or self.transport is None:
+            return
+        room = asyncio.get_running_loop().create_future()
+        self._senders.append(room)
+        done, _ = await asyncio.wait([room], timeout=limits.STUCK_READER_SECONDS)
+        if not done and self.transport is not None:
+            self.transport.abortConnection()
+
+    def _wake(self) -> None:
+        """Tell all that wait to send."""
+        senders, self._senders = self._senders, []
+        for room in senders:
+            if not room.done():
+                room.set_result(None)
 
     def stop_clock(self) -> None:
         """Nothing is being received."""

@@ -15,10 +15,13 @@ from typing import Any
 
 import daphne.server
 from twisted.internet import defer, reactor
+from twisted.internet.endpoints import SSL4ServerEndpoint
 
 from dialer_platform import runtime
-from dialer_platform.serving.protocol import LimitedHTTPFactory
+from dialer_platform.launch.certificate import ServerCertificate
+from dialer_platform.serving.protocol import LimitedHTTPFactory, TimedChannel
 from dialer_platform.serving.sockets import LimitedSocketFactory
+from dialer_platform.serving.tls import options_of
 
 BACKLOG_CONNECTIONS = 4096
 PING_INTERVAL_SECONDS = 20
@@ -38,11 +41,13 @@ class WebServer:
         host: str,
         port: int,
         trusted_proxies: frozenset[str] = frozenset(),
+        certificate: ServerCertificate | None = None,
         on_ready: Callable[[str, int], None] = lambda host, port: None,
     ) -> None:
         """Prepare to listen; port 0 takes a free one, which `on_ready` is told.
 
-        Of `trusted_proxies` any number of connections may wait for a request.
+        Of `trusted_proxies` any number of connections may wait for a request. With a
+        certificate the server speaks https and wss, and nothing else.
         """
         self._on_ready = on_ready
         address = host.strip("[]").replace(":", r"\:")
@@ -59,6 +64,14 @@ class WebServer:
             ready_callable=self._ready,
         )
         self._server.trusted_proxies = trusted_proxies
+        if certificate is not None:
+            self._server.encrypted = SSL4ServerEndpoint(  # type: ignore[no-untyped-call]
+                reactor,
+                port,
+                options_of(certificate),
+                backlog=BACKLOG_CONNECTIONS,
+                interface=host.strip("[]"),
+            )
 
     def run(self) -> bool:
         """Serve until stopped; False when the address could not be listened on."""
@@ -92,16 +105,36 @@ class _Server(daphne.server.Server):
 
     could_not_listen = False
     trusted_proxies: frozenset[str] = frozenset()
+    encrypted: SSL4ServerEndpoint | None = None
+    """Where to listen instead, when there is a certificate."""
 
     def run(self) -> None:
         """Listen and serve with the limited factories."""
-        originals = daphne.server.HTTPFactory, daphne.server.WebSocketFactory
-        daphne.server.HTTPFactory = LimitedHTTPFactory
-        daphne.server.WebSocketFactory = LimitedSocketFactory
+        ours: dict[str, Any] = {
+            "HTTPFactory": LimitedHTTPFactory,
+            "WebSocketFactory": LimitedSocketFactory,
+        }
+        if self.encrypted is not None:
+            # The library's own description of such an endpoint takes file names only, and
+            # would read a chain of certificates as one.
+            ours["serverFromString"] = lambda reactor, description: self.encrypted
+        originals = {name: getattr(daphne.server, name) for name in ours}
+        vars(daphne.server).update(ours)
         try:
             super().run()
         finally:
-            daphne.server.HTTPFactory, daphne.server.WebSocketFactory = originals
+            vars(daphne.server).update(originals)
+
+    async def handle_reply(self, protocol: Any, message: Any) -> None:
+        """Send a part of an answer, and return once the connection takes the next one.
+
+        The library returns at once: whoever reads a large file slowly had all of it kept in
+        memory (600 MB of 600, measured).
+        """
+        await super().handle_reply(protocol, message)
+        channel = getattr(protocol, "channel", None)
+        if isinstance(channel, TimedChannel):
+            await channel.wait_for_room()
 
     def listen_error(self, failure: Any) -> None:
         """Remember why there is nothing to serve."""

@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
-SERIES_APPS = frozenset({"probe_series"})
+SERIES_APPS = frozenset({"probe_series", "plugin_series"})
 
 
 class SeriesRouter:

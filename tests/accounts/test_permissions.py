@@ -11,9 +11,10 @@ from dialer_platform.accounts.permissions import ACTIONS, can
 from dialer_platform.accounts.principal import Principal
 
 VIEWER = {"overview.view", "task.view", "agent.view", "probe.view", "template.view", "token.own"}
-VIEWER |= {"alert.view"}
+VIEWER |= {"alert.view", "file.view", "plugin.view"}
 OPERATOR = VIEWER | {"task.submit", "task.change", "task.cancel", "task.rerun", "template.use"}
 OPERATOR |= {"probe.create", "probe.change", "probe.delete", "probe.run"}
+OPERATOR |= {"file.write", "plugin.change"}
 
 
 def someone(role: Role, scope: Scope | None = None) -> Principal:

@@ -123,3 +123,23 @@ async def test_socket_closes_when_rights_change(browser, change):
     await communicator.connect()
     await database_sync_to_async(change)()
     assert await closing_code(communicator) == sockets.UNAUTHENTICATED_CLOSE_CODE
+
+
+async def test_one_socket_too_many_is_closed_with_its_code(browser, monkeypatch):
+    monkeypatch.setattr(sockets, "MAX_SOCKETS_PER_USER", 2)
+    opened = [socket(browser), socket(browser)]
+    for one in opened:
+        assert (await one.connect())[0]
+    surplus = socket(browser)
+    assert (await surplus.connect())[0]
+    assert await surplus.receive_output() == {
+        "type": "websocket.close",
+        "code": sockets.TOO_MANY_CLOSE_CODE,
+    }
+    await opened[0].disconnect()
+    again = socket(browser)
+    assert (await again.connect())[0]
+    assert (await again.receive_from()).startswith("vera")
+    for one in (opened[1], again):
+        await one.disconnect()
+    assert not sockets._open

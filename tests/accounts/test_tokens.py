@@ -192,3 +192,39 @@ def test_cache_drops_the_oldest_when_full(principal):
     for key in "abc":
         cache.put(key, principal)
     assert [cache.get(key) is not None for key in "abc"] == [False, True, True]
+
+
+def test_all_tokens_of_a_person_end_at_once(make, superuser, tenant):
+    texts = [make(name=name)[1] for name in ("a", "b")]
+    other = tokens.create_token(user=superuser, tenant=tenant, by="test")[1]
+    answer = call(texts[0], "post", url=f"{URL}revoke_all/")
+    assert (answer.status_code, answer.json()) == (200, {"revoked": 2})
+    authentication.cache.clear()  # it remembers for a few seconds
+    assert [call(text).status_code for text in (*texts, other)] == [401, 401, 200]
+    assert AuditEvent.objects.filter(action="token.revoked").count() == 2
+
+
+def test_narrowed_token_cannot_end_the_others(make):
+    text = make(scope=Scope.READ)[1]
+    assert call(text, "post", url=f"{URL}revoke_all/").status_code == 403
+    assert ApiToken.objects.filter(revoked_at__isnull=False).count() == 0
+
+
+def test_new_password_ends_sessions_and_leaves_tokens(make, admin_user, page_client):
+    text = make()[1]
+    browser = page_client(admin_user)
+    assert browser.get("/").status_code == 200
+    admin_user.set_password("another long password 42")
+    admin_user.save()
+    assert browser.get("/").status_code == 302
+    assert call(text).status_code == 200
+
+
+def test_admin_says_that_tokens_stay_and_ends_them_on_request(make, superuser, admin_user, client):
+    make()
+    client.force_login(superuser)
+    page = client.get(f"/admin/accounts/user/{admin_user.pk}/change/").content.decode()
+    assert "API tokens stay in force" in page
+    body = {"action": "revoke_tokens", "_selected_action": [admin_user.pk]}
+    client.post("/admin/accounts/user/", body)
+    assert ApiToken.objects.filter(revoked_at__isnull=True).count() == 0

@@ -39,6 +39,7 @@ from agent_client.protocol.messages import (
     TaskSpec,
     Welcome,
 )
+from agent_client.protocol.plugins import PluginSample, PluginSet, PluginWanted
 from agent_client.protocol.probes import ProbeResult, ProbeRun, ProbeSet, ProbeTask
 
 TOKEN = "dpa_test"
@@ -159,6 +160,33 @@ class DialServer:
         return 200, json.dumps({"acked": acked, "rejected": rejected}).encode()
 
 
+class PluginServer:
+    """The server's side of plug-ins: one set, the samples, and packages by their digest."""
+
+    def __init__(self) -> None:
+        self.wanted = PluginSet(revision=0)
+        self.samples: list[PluginSample] = []
+        self.statuses: list[int] = []
+        """Statuses of the next answers to samples."""
+        self.packages: dict[str, bytes] = {}
+        self.fetched = 0
+
+    def want(self, *plugins: PluginWanted) -> None:
+        self.wanted = PluginSet(revision=self.wanted.revision + 1, plugins=plugins)
+
+    def answer(self, path: str, body: bytes) -> tuple[int, bytes]:
+        if path.startswith("/api/v1/plugins/agent"):
+            self.fetched += 1
+            return 200, msgspec.json.encode(self.wanted)
+        if path == "/api/v1/plugins/samples":
+            status = self.statuses.pop(0) if self.statuses else 200
+            found = msgspec.json.decode(body, type=list[PluginSample])
+            self.samples += found if status == 200 else []
+            return status, json.dumps({"accepted": len(found), "refused": []}).encode()
+        package = self.packages.get(path.rpartition("/")[2])
+        return (200, package) if package is not None else (404, b"{}")
+
+
 class FakeServer:
     """One server on one port; use `async with fake_server() as server`."""
 
@@ -172,6 +200,7 @@ class FakeServer:
         self.requests: list[str] = []
         self.registrations: list[dict[str, Any]] = []
         self.dial = DialServer()
+        self.plugins = PluginServer()
         self.queued: list[ServerMessage] = []
         self._sockets: set[ServerConnection] = set()
         self._pipes: set[asyncio.StreamWriter] = set()
@@ -284,6 +313,8 @@ class FakeServer:
             return self.dial.probe_set(headers)
         if path == "/api/v1/results":
             return self.dial.store(body)
+        if path.startswith("/api/v1/plugins/"):
+            return self.plugins.answer(path, body)
         if path == "/api/v1/nodes/frames":
             return 200, codec.encode(_answer(self._answers(_split(body))))
         beat = codec.decode_heartbeat(body)

@@ -8,46 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent_client.config import SETTINGS, AgentConfig, http_url, load_config, ws_url
+from agent_client.config import AgentConfig, http_url, load_config, ws_url
 from agent_client.errors import ConfigError
-
-PUBLISHED = {
-    "AGENT_CONNECTION_AGENT_SERVER_BACKUP_URL": "",
-    "AGENT_CONNECTION_WS_BACKOFF_INITIAL_MS": 1000,
-    "AGENT_CONNECTION_WS_BACKOFF_MAX_MS": 30000,
-    "AGENT_CONNECTION_WS_MAX_RETRIES": 6,
-    "AGENT_CONNECTION_WS_OUTBOX_MAX_SIZE": 2000,
-    "AGENT_IDENTIFICATION_AGENT_TOKEN": "",
-    "AGENT_LOGGING_LOG_DIR": Path("/tmp/ops-job-agent/logs"),
-    "AGENT_LOGGING_LOG_MAX_SIZE": 10,
-    "AGENT_LOGGING_LOG_MAX_FILES": 5,
-    "AGENT_LOGGING_LOG_MAX_AGE": 7,
-    "AGENT_TASK_MAX_CONCURRENT_TASKS": 5,
-    "AGENT_LOGGING_LOG_BATCH_SIZE": 200,
-    "AGENT_LOGGING_LOG_FLUSH_INTERVAL": 200,
-    "AGENT_RESOURCE_LIMIT_BANDWIDTH_LIMIT": 0,
-    "AGENT_RESOURCE_ADAPTIVE_ENABLED": False,
-    "AGENT_RESOURCE_ADAPTIVE_SAMPLE_INTERVAL_SEC": 5,
-    "AGENT_RESOURCE_ADAPTIVE_CPU_HIGH": 75,
-    "AGENT_RESOURCE_ADAPTIVE_CPU_LOW": 55,
-    "AGENT_RESOURCE_ADAPTIVE_LOAD_HIGH_FACTOR": 1.2,
-    "AGENT_RESOURCE_ADAPTIVE_LOAD_LOW_FACTOR": 0.8,
-    "AGENT_RESOURCE_ADAPTIVE_MIN_FACTOR": 0.3,
-    "AGENT_RESOURCE_ADAPTIVE_STEP": 0.1,
-    "AGENT_RESOURCE_ADAPTIVE_COOLDOWN_SEC": 15,
-    "AGENT_RESOURCE_ADAPTIVE_MIN_BANDWIDTH_MB": 1,
-    # Where we differ on purpose.
-    "AGENT_CONNECTION_AGENT_SERVER_URL": "http://127.0.0.1:8000",
-    "AGENT_TASK_HEARTBEAT_INTERVAL": 2,
-    "AGENT_TASK_MAX_EXECUTION_TIME_SEC": 0,
-    # The other document's keys.
-    "AGENT_THREAD_POOL_MAX_WORKERS": 10,
-    "AGENT_THREAD_POOL_TASK_TIMEOUT": 300,
-    "AGENT_THREAD_POOL_QUEUE_SIZE_LIMIT": 100,
-    "AGENT_LOGGING_LOG_MODE": "INFO",
-    "AGENT_LOGGING_LOG_NAME": "agent",
-    "AGENT_LOGGING_LOG_ROTATION": True,
-}
 
 
 @pytest.fixture
@@ -65,14 +27,6 @@ def _write(path: Path, content: object) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     return path
-
-
-@pytest.mark.parametrize(("variable", "default"), PUBLISHED.items())
-def test_setting_has_the_published_default_when_nothing_is_given(load, variable, default):
-    item = next(item for item in SETTINGS.values() if item.variable == variable)
-    config = load()
-    assert config.value(item.key) == default
-    assert config.origins[item.key] == "default"
 
 
 def test_agent_name_is_the_host_name_when_not_given(load):
@@ -291,9 +245,9 @@ def test_ws_servers_lists_main_address_before_backup(load):
     assert load(environ=environ).connection.ws_servers == ("ws://127.0.0.1:8000", "wss://b")
 
 
-def test_flush_interval_is_none_when_off(load):
+def test_flush_interval_is_zero_when_off(load):
     config = load(environ={"AGENT_LOGGING_LOG_FLUSH_INTERVAL": "0"})
-    assert config.logging.flush_interval_seconds is None
+    assert config.logging.flush_interval_seconds == 0
 
 
 def test_older_file_is_upgraded_and_means_the_same(load, tmp_path):

@@ -12,6 +12,7 @@ from agent_client.errors import ConfigError, Rejected
 from agent_client.policy import (
     DEFAULT_TEXT,
     POLICY_FILE,
+    PluginRules,
     Policy,
     load_policy,
     own_user,
@@ -53,6 +54,34 @@ def test_probe_only_host_runs_no_scripts(path):
     with pytest.raises(Rejected, match="work: scripts is not among probes") as caught:
         policy.check_work("scripts")
     assert caught.value.code == "policy_denied"
+
+
+def test_star_lists_the_built_in_plugins_only():
+    policy = Policy(plugins=PluginRules(allowed=("*",)))
+    policy.check_plugin("cpu", is_builtin=True)
+    with pytest.raises(Rejected, match=r"plugins\.allowed: mine is not listed"):
+        policy.check_plugin("mine", is_builtin=False)
+
+
+def test_named_plugin_may_be_active_and_no_other():
+    policy = Policy(plugins=PluginRules(allowed=("mine",)))
+    policy.check_plugin("mine", is_builtin=False)
+    with pytest.raises(Rejected, match="cpu is not listed"):
+        policy.check_plugin("cpu", is_builtin=True)
+
+
+@pytest.mark.parametrize(
+    ("rules", "rule"),
+    [
+        (PluginRules(), "plugins.install: false"),
+        (PluginRules(keys=("k",)), "plugins.install: false"),
+        (PluginRules(install=True), "plugins.keys: no key is listed"),
+    ],
+)
+def test_nothing_is_installed_without_the_owners_word_and_key(rules, rule):
+    with pytest.raises(Rejected, match=rule):
+        Policy(plugins=rules).check_install()
+    Policy(plugins=PluginRules(install=True, keys=("k",))).check_install()
 
 
 def test_host_without_any_work_refuses_all():

@@ -55,12 +55,15 @@ class Stack:
     port: int = field(default_factory=free_port)
     server: subprocess.Popen[bytes] | None = None
     agents: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    housekeeping: subprocess.Popen[bytes] | None = None
+    ca_file: str = ""
+    """Who signed the server's certificate, when it speaks https."""
     _session: requests.Session = field(default_factory=requests.Session)
 
     @property
     def url(self) -> str:
         """Return the address of the server."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.ca_file else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def data(self) -> Path:
@@ -94,18 +97,25 @@ class Stack:
     def start_server(self, *, with_agent: bool = False) -> None:
         """Start `manage.py up` and wait until it is ready."""
         arguments = [] if with_agent else ["--no-agent"]
+        self._session.verify = self.ca_file or True
+        if self.ca_file:
+            self._session.trust_env = False  # a bundle named in the environment would win
         self.server = self._spawn("server", "manage.py", "up", *arguments)
         wait_for(self._is_ready, seconds=START_SECONDS)
         if "Authorization" not in self._session.headers:
             token = self.manage("token", "admin").splitlines()[-1]
             self._session.headers["Authorization"] = f"Bearer {token}"
 
+    def start_housekeeping(self) -> None:
+        """Start the periodic work as a process beside the server; one of them does it."""
+        self.housekeeping = self._spawn("housekeeping", "manage.py", "housekeeping")
+
     def _is_ready(self) -> bool:
         """Return whether the server answers; fails at once when its process has ended."""
         assert self.server is not None
         assert self.server.poll() is None, self.output_of("server")
         with contextlib.suppress(requests.RequestException):
-            return requests.get(f"{self.url}/readyz", timeout=2).status_code == 200
+            return self._session.get(f"{self.url}/readyz", timeout=2).status_code == 200
         return False
 
     def start_agent(
@@ -146,9 +156,18 @@ class Stack:
             token = next(word for word in self.manage("enroll").split() if word.startswith("dpe_"))
             arguments += ["--enroll", token]
         environment.setdefault("AGENT_TASK_MAX_CONCURRENT_TASKS", "8")
+        # A home without start-up files: a shell that is killed in the middle of somebody's may
+        # leave locks behind that make every later start wait.
+        environment.setdefault("HOME", str(self._home()))
         process = self._spawn(f"agent-{name}", *program, *arguments, **environment)
         self.agents[name] = process
         return process
+
+    def _home(self) -> Path:
+        """Return an empty home directory."""
+        home = self.directory / "home"
+        home.mkdir(exist_ok=True)
+        return home
 
     def online_agent(self, name: str) -> str | None:
         """Return the id of the online main agent of that name."""
@@ -175,6 +194,11 @@ class Stack:
         return (self.directory / f"{label}.out").read_text("utf-8", "replace")[-4000:]
 
     # --- the API ---------------------------------------------------------------
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """Return the headers of the administrator, for requests of another shape."""
+        return {"Authorization": str(self._session.headers["Authorization"])}
 
     def get(self, path: str, **options: Any) -> requests.Response:
         """GET as the administrator."""
@@ -255,12 +279,18 @@ class Stack:
         self.server.wait()
         self.server = None
 
+    def kill_housekeeping(self) -> None:
+        """SIGKILL the process that does the periodic work."""
+        assert self.housekeeping is not None
+        self.housekeeping.kill()
+        self.housekeeping.wait()
+
     def close(self) -> None:
         """End every process of this installation, scripts included, and remove its files."""
-        for process in (*self.agents.values(), self.server):
+        for process in (*self.agents.values(), self.server, self.housekeeping):
             if process and process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-        for process in (*self.agents.values(), self.server):
+        for process in (*self.agents.values(), self.server, self.housekeeping):
             if process:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(15)

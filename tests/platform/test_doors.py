@@ -14,6 +14,7 @@ from django.urls.resolvers import RoutePattern
 from dialer_platform import routing
 from dialer_platform.accounts.middleware import OPEN_ROUTES
 from dialer_platform.asgi import application
+from tests.agents.asgi_client import call
 
 SAMPLES = {"int": "1", "str": "x", "slug": "x", "uuid": "0" * 8 + "-0000" * 3 + "-" + "0" * 12}
 CONVERTER = re.compile(r"<(?:(\w+):)?\w+>")
@@ -115,3 +116,13 @@ def test_agent_endpoints_know_no_stranger(db):
     from agents import endpoints
 
     assert endpoints.route({"type": "http", "method": "GET", "path": "/api/v1/tasks/"}) is None
+
+
+@pytest.mark.parametrize(
+    ("method", "rest"),
+    [("GET", ""), ("GET", "/content"), ("PUT", "/content"), ("POST", "/end")],
+)
+@pytest.mark.django_db(transaction=True)
+async def test_no_stranger_moves_a_file(method, rest):
+    answer = await call(method, f"/api/v1/transfers/{'0' * 24}{rest}", b"x")
+    assert answer.status == 401

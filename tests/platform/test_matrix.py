@@ -15,12 +15,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from agents.models import Agent
+from agents.models import Agent, Rollout
+from agents.plugins.models import PluginPackage
 from dialer_platform.accounts.choices import Role
 from dialer_platform.accounts.permissions import ACTIONS, RANKS
 from dialer_platform.accounts.services import tokens
 from tasks.alerts.models import Alert, Channel, Delivery, Rule
-from tasks.models import Task
+from tasks.models import StoredFile, Task
 from tasks.probes.models import MaintenanceWindow, Probe, ProbeRunRequest
 from templates_app.models import Template
 from tests.platform.test_doors import ROUTES
@@ -39,6 +40,8 @@ def rest_actions() -> list[tuple[str, str, str, str]]:
             continue
         kind = path.removeprefix("/api/v1/").partition("/1/")[0].strip("/")
         place = path.replace(f"/{kind}/1/", f"/{kind}/{{pk}}/")
+        # Below a host a plug-in has a name, not a number; this one is offered everywhere.
+        place = place.replace("/plugins/1/", "/plugins/cpu/")
         # A plain API view names its actions by method; a view set maps methods to them.
         by_method = getattr(entry.callback, "actions", None) or {
             name: name for name in view.actions
@@ -66,6 +69,10 @@ def test_the_walk_finds_every_kind_of_object():
 
 def make_task(tenant, _user):
     return Task.objects.create(tenant=tenant, name="t", template_type="x", script_content="true")
+
+
+def make_file(tenant, _user):
+    return StoredFile.objects.create(tenant=tenant, name="f", expires_time=timezone.now())
 
 
 def make_template(tenant, _user):
@@ -106,6 +113,12 @@ def make_incident(tenant, user):
     return make_probe(tenant, user).incidents.create(tenant=tenant, started_at=timezone.now())
 
 
+def make_package(tenant, _user):
+    return PluginPackage.objects.create(
+        tenant=tenant, name=uuid4().hex, version="1", sha256=uuid4().hex * 2, size_bytes=1
+    )
+
+
 def make_run_request(tenant, _user):
     agent = Agent.objects.create(tenant=tenant, name="a")
     return ProbeRunRequest.objects.create(
@@ -113,9 +126,16 @@ def make_run_request(tenant, _user):
     )
 
 
+def make_rollout(tenant, _user):
+    return Rollout.objects.create(tenant=tenant, version="1.0", stage_began_at=timezone.now())
+
+
 MAKERS = {
     "tasks": make_task,
     "agents": lambda tenant, _user: Agent.objects.create(tenant=tenant, name="a"),
+    "agents/rollouts": make_rollout,
+    "plugins/packages": make_package,
+    "files": make_file,
     "templates": make_template,
     "tokens": lambda tenant, user: tokens.create_token(user=user, tenant=tenant, by="test")[0],
     "probes": make_probe,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -23,6 +24,8 @@ sys.modules["dialer_platform.runtime"].stop = lambda: print("stopped", flush=Tru
 from dialer_platform.serving import WebServer, limits
 import signal
 limits.HEADER_SECONDS = 1.0
+limits.STUCK_READER_SECONDS = 3.0
+sent, PIECES = 0, 64
 limits.MAX_WAITING_PER_ADDRESS = 20
 
 async def application(scope, receive, send):
@@ -34,7 +37,15 @@ async def application(scope, receive, send):
             if size := event.get("text"):
                 await send({"type": "websocket.send", "text": "x" * int(size[:20])})
         return
-    size, more = 0, True
+    global sent
+    if scope["path"] == "/large":
+        length = [(b"content-length", str(PIECES << 20).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": length})
+        for sent in range(1, PIECES + 1):
+            piece = {"type": "http.response.body", "body": bytes(1 << 20)}
+            await send(piece | {"more_body": sent < PIECES})
+        return
+    size, more = sent if scope["path"] == "/sent" else 0, True
     while more:
         message = await receive()
         size += len(message.get("body", b""))
@@ -153,6 +164,37 @@ def test_crash_of_the_application_shows_no_internals(port):
     assert status(answer) == 500
     assert b"secret" not in answer
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "internal"
+
+
+def ask_for_large(port: int) -> socket.socket:
+    """Ask for 64 MiB and read none of it but the first byte."""
+    connection = socket.create_connection(("127.0.0.1", port), 10.0)
+    connection.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert connection.recv(1) == b"H"
+    return connection
+
+
+def pieces_sent(port: int) -> int:
+    """Return how many MiB the application could hand over so far."""
+    return int(talk(port, head("/sent", "Content-Length: 0")).rpartition(b"\r\n")[2])
+
+
+def test_answer_is_made_no_faster_than_it_is_read(port):
+    with closing(ask_for_large(port)) as connection:
+        assert 0 < pieces_sent(port) < 32  # what fits the kernel's buffers, not all 64
+        size = 1
+        while data := connection.recv(1 << 20):
+            size += len(data)
+    assert size > 64 << 20
+    assert pieces_sent(port) == 64
+
+
+def test_reader_that_takes_nothing_is_cut_off(port):
+    with closing(ask_for_large(port)) as connection:
+        assert connection.recv(1, socket.MSG_PEEK)
+        poller = select.poll()
+        poller.register(connection, select.POLLHUP | select.POLLERR)
+        assert poller.poll(15_000)
 
 
 def test_server_says_when_the_address_is_taken(port):

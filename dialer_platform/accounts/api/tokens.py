@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status, viewsets
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -51,12 +52,18 @@ class ShownTokenSerializer(TokenSerializer):
         read_only_fields = fields
 
 
+class RevokedSerializer(serializers.Serializer[Any]):
+    """How many tokens were in force until now."""
+
+    revoked = serializers.IntegerField()
+
+
 class TokenViewSet(
     mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[ApiToken]
 ):
     """The caller's own tokens in the tenant they act in; DELETE revokes."""
 
-    actions = dict.fromkeys(("list", "retrieve", "create", "destroy"), "token.own")
+    actions = dict.fromkeys(("list", "retrieve", "create", "destroy", "revoke_all"), "token.own")
     serializer_class = TokenSerializer
     queryset = ApiToken.objects.none()
     filter_backends: list[Any] = []
@@ -84,6 +91,14 @@ class TokenViewSet(
         """Revoke a token."""
         tokens.revoke_token(self.get_object(), by=full_principal(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=None, responses=RevokedSerializer)
+    @action(detail=False, methods=["post"])
+    def revoke_all(self, request: Request) -> Response:
+        """Revoke all of the caller's tokens, the one that asks included."""
+        principal = full_principal(request)
+        count = tokens.revoke_all_tokens(principal.user, by=principal)
+        return Response({"revoked": count})
 
 
 def full_principal(request: Request) -> Principal:

@@ -54,6 +54,22 @@ def revoke_token(token: ApiToken, *, by: Principal | str) -> None:
         audit.record(by, "token.revoked", token)
 
 
+def revoke_all_tokens(user: User, *, by: Principal | str) -> int:
+    """End every token of a person in every tenant; returns how many were in force.
+
+    A changed password ends sessions only: programs that use a token would stop without
+    a word. Whoever fears that a token leaked says so with this.
+    """
+    with write_transaction():
+        found = list(ApiToken.objects.filter(user=user, revoked_at__isnull=True))
+        ApiToken.objects.filter(pk__in=[token.pk for token in found]).update(
+            revoked_at=timezone.now()
+        )
+        for token in found:
+            audit.record(by, "token.revoked", token)
+    return len(found)
+
+
 def note_use(token: ApiToken) -> None:
     """Remember that the token was used, at most once in five minutes: a beat costs no write."""
     now = timezone.now()

@@ -8,11 +8,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from agents.distribution.installer import command_for
 from agents.services.enrolment import create_enrolment_token
 from dialer_platform.accounts.models import Tenant
 from dialer_platform.accounts.models.tenant import DEFAULT_TENANT_ID
 from dialer_platform.accounts.services import users
 from dialer_platform.errors import DomainError
+from dialer_platform.launch import certificate
 from dialer_platform.launch.address import url_of
 
 
@@ -42,6 +44,9 @@ class Command(BaseCommand):
             )
         except DomainError as error:
             raise CommandError(error.detail) from error
-        url = options["url"] or url_of(settings.DIALER_HOST, settings.DIALER_PORT)
+        own = certificate.load(settings.TLS_CERT, settings.TLS_KEY)
+        url = options["url"] or url_of(
+            settings.DIALER_HOST, settings.DIALER_PORT, is_tls=own is not None
+        )
         self.stdout.write(text)
-        self.stdout.write(f"python -m agent_client main --server {url.rstrip('/')} --enroll {text}")
+        self.stdout.write(command_for(url.rstrip("/"), text))

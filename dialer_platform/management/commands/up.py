@@ -20,7 +20,7 @@ from agents.services.enrolment import create_enrolment_token
 from dialer_platform.accounts.models import Tenant
 from dialer_platform.accounts.models.tenant import DEFAULT_TENANT_ID
 from dialer_platform.accounts.services import users
-from dialer_platform.launch import address, data_dir
+from dialer_platform.launch import address, certificate, data_dir
 from dialer_platform.launch.local_agent import LocalAgent, agent_command, set_identity_aside
 from templates_app.services.starters import load_starter_templates
 
@@ -50,10 +50,13 @@ class Command(BaseCommand):
         from dialer_platform.asgi import application
         from dialer_platform.serving import WebServer
 
+        own = certificate.load(settings.TLS_CERT, settings.TLS_KEY)
+
         def ready(host: str, port: int) -> None:
-            self.announce(address.url_of(host, port))
+            url = address.url_of(host, port, is_tls=own is not None)
+            self.announce(url)
             if not options["no_agent"]:
-                self.agent = local_agent(address.url_of(host, port))
+                self.agent = local_agent(url, fingerprint=own.fingerprint if own else "")
                 self.agent.start()
 
         server = WebServer(
@@ -61,6 +64,7 @@ class Command(BaseCommand):
             host=settings.DIALER_HOST,
             port=settings.DIALER_PORT,
             trusted_proxies=settings.TRUSTED_PROXIES,
+            certificate=own,
             on_ready=ready,
         )
         self.stop_on_signals(server.stop)
@@ -130,13 +134,19 @@ class Command(BaseCommand):
             signal.signal(name, on_signal)
 
 
-def local_agent(url: str) -> LocalAgent:
-    """Return the agent of this machine, named after it, with its state in the data directory."""
+def local_agent(url: str, *, fingerprint: str = "") -> LocalAgent:
+    """Return the agent of this machine, named after it, with its state in the data directory.
+
+    It believes the server's own certificate by its digest, whoever signed it and whatever
+    names stand in it: both come from this very process.
+    """
     environment = {
         "AGENT_TASK_MAX_CONCURRENT_TASKS": str(LOCAL_AGENT_SLOTS),
         "AGENT_LOGGING_LOG_DIR": str(settings.SYSTEM_LOG_DIR),
         **{name: value for name, value in os.environ.items() if is_for_agent(name)},
     }
+    if fingerprint:
+        environment["AGENT_CONNECTION_SERVER_FINGERPRINT"] = fingerprint
     return LocalAgent(
         command=agent_command(url=url, name=socket.gethostname(), state_dir=AGENT_STATE_DIR),
         state_dir=AGENT_STATE_DIR,

@@ -58,7 +58,7 @@ class FakeServer:
             def do_GET(self) -> None:
                 outer.handle(self)
 
-            do_POST = do_GET
+            do_POST = do_PUT = do_GET
 
             def log_message(self, *_args: object) -> None:
                 """Stay quiet."""
@@ -88,7 +88,7 @@ class FakeServer:
             parts.path.removeprefix("/api/v1/"),
             dict(parse_qsl(parts.query)),
             dict(http.headers),
-            json.loads(data) if data else None,
+            _body(http.headers.get("Content-Type", ""), data),
         )
         self.requests.append(request)
         answer = self._pick(request)
@@ -109,6 +109,13 @@ class FakeServer:
         if callable(found):
             return found(request)
         return found or Answer({"code": "not_found", "detail": "Not found."}, 404)
+
+
+def _body(kind: str, data: bytes) -> Any:
+    """Return what a request says; chunks of files are bytes."""
+    if kind == "application/octet-stream":
+        return data
+    return json.loads(data) if data else None
 
 
 @pytest.fixture

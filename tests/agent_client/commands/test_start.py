@@ -38,6 +38,9 @@ def test_module_runs_as_a_program():
         "why",
         "cancel",
         "rerun",
+        "put",
+        "get",
+        "ls",
     ):
         assert f"\n    {name}" in done.stdout
     assert "DIALER_TOKEN" in done.stdout

@@ -28,17 +28,23 @@ class Authority:
 
     def server(self, name: str = "localhost", days: int = 90) -> ssl.SSLContext:
         """Return a server's context; negative days make an expired certificate."""
-        certificate, key = self._issue(name, self.intermediate, days, ca=False)
-        file = self.folder / f"{name}.{days}.pem"
-        secret = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        file.write_bytes(secret + _pem(certificate) + _pem(self.intermediate[0]))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
+        context.load_cert_chain(*self.files(name, days))
         return context
+
+    def files(self, name: str = "localhost", days: int = 90) -> tuple[Path, Path]:
+        """Return the files of a server's certificate with its chain, and of its key."""
+        certificate, key = self._issue(name, self.intermediate, days, ca=False)
+        file, key_file = self.folder / f"{name}.{days}.pem", self.folder / f"{name}.{days}.key"
+        key_file.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        file.write_bytes(_pem(certificate) + _pem(self.intermediate[0]))
+        return file, key_file
 
     def _issue(self, name: str, issuer: Issuer | None, days: int, *, ca: bool) -> Issuer:
         key = ec.generate_private_key(ec.SECP256R1())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import pwd
 import time
 
 import pytest
@@ -53,7 +55,8 @@ def test_minimum_is_used_when_the_shell_hangs(shell):
     assert time.monotonic() - began < 5
 
 
-def test_shell_that_hangs_may_release_its_locks(shell, tmp_path):
+def test_shell_that_hangs_may_release_its_locks(shell, tmp_path, monkeypatch):
+    monkeypatch.setattr(login_environment, "HANGUP_SECONDS", 30.0)
     """An interactive shell ignores TERM, and KILL would leave the lock for ever."""
     shell("#!/bin/bash\ntrap 'rm lock' EXIT\ntrap '' TERM\ntouch lock\nsleep 60\n")
     login_environment.read_login_environment(logger=LOGGER, timeout_seconds=0.5)
@@ -94,3 +97,20 @@ def test_base_names_the_user():
 
 def test_agents_programs_come_last_on_the_path():
     assert joined_path("/usr/bin:/bin", "/venv/bin:/bin::") == "/usr/bin:/bin:/venv/bin"
+
+
+def test_home_that_the_agent_was_given_counts_when_it_is_the_users(tmp_path):
+    assert base_environment({"HOME": str(tmp_path)})["HOME"] == str(tmp_path)
+
+
+@pytest.mark.parametrize("given", ["", "/nowhere"])
+def test_home_that_is_none_gives_way_to_the_users_own(given):
+    own = pwd.getpwuid(os.getuid()).pw_dir
+    assert base_environment({"HOME": given})["HOME"] == own
+
+
+def test_home_of_another_user_gives_way_to_the_users_own(monkeypatch, tmp_path):
+    own = pwd.getpwuid(os.getuid())
+    found = os.stat_result((0, 0, 0, 0, own.pw_uid + 1, 0, 0, 0, 0, 0))
+    monkeypatch.setattr(os, "stat", lambda *_: found)
+    assert base_environment({"HOME": str(tmp_path)})["HOME"] == own.pw_dir

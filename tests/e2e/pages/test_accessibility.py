@@ -26,6 +26,9 @@ PATHS = {
     "waiting task": "/tasks/{waiting}/",
     "agents": "/agents/",
     "agent": "/agents/{agent}/",
+    "plug-ins": "/agents/{agent}/plugins/",
+    "configure a plug-in": "/agents/{agent}/plugins/log_tail/",
+    "packages of plug-ins": "/agents/plugin-packages/",
     "templates": "/templates/",
     "new template": "/templates/new/",
     "template": "/templates/1/",
@@ -53,6 +56,10 @@ def things(stack: Stack) -> dict[str, object]:
     stack.wait_status(failed, "failed")
     wait_for(lambda: len(samples(stack, running)) > 1)
     agent = stack.online_agent("host1")
+    plugins = f"/api/v1/agents/{agent}/plugins/"
+    stack.post(plugins)
+    # Up to its last sample, so that the page has charts.
+    wait_for(lambda: stack.get(f"{plugins}memory/").json()["last_sample_at"])
     return {
         "running": running,
         "failed": failed,

@@ -1,0 +1,43 @@
+"""The report of what lies on the disk: every kind once, each with its bytes and its bound."""
+
+from __future__ import annotations
+
+from agent_client.config import load_config
+from agent_client.storage import report
+
+
+def test_each_kind_is_measured_apart(tmp_path):
+    config = load_config(
+        {"state_dir": str(tmp_path), "logging.log_dir": str(tmp_path / "logs")},
+        {"HOME": str(tmp_path)},
+        tmp_path,
+    )
+    sizes = {
+        "tasks/here-1-1/output": 10,
+        "tasks/.trash-x/output": 20,
+        "outbox/0001": 30,
+        "versions/1.0/lib": 40,
+        "logs/agent.log": 50,
+    }
+    for name, size in sizes.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x" * size)
+    found = {one.name: one.size_bytes for one in report(config, "here")}
+    assert found == {
+        "tasks": 10,
+        "orphans": 0,
+        "trash": 20,
+        "outbox": 30,
+        "versions": 40,
+        "logs": 50,
+    }
+
+
+def test_host_that_never_started_keeps_nothing(tmp_path):
+    config = load_config(
+        {"state_dir": str(tmp_path / "none"), "logging.log_dir": str(tmp_path / "logs")},
+        {"HOME": str(tmp_path)},
+        tmp_path,
+    )
+    assert {one.size_bytes for one in report(config, "")} == {0}
+    assert all(one.bound for one in report(config, ""))
