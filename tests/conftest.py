@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +14,7 @@ from dialer_platform import runtime
 from dialer_platform.accounts.choices import Role
 from dialer_platform.accounts.models import Membership, Tenant, User
 from dialer_platform.accounts.principal import Principal, principal_for
+from tests.e2e import prepared
 
 PASSWORD = "correct horse battery"
 
@@ -29,6 +31,14 @@ def django_db_modify_db_settings(
         if database["ENGINE"].endswith("sqlite3"):
             path = tmp_path_factory.mktemp("database") / f"{name}.sqlite3"
             database.setdefault("TEST", {})["NAME"] = str(path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_first_start(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let all workers of this run share one prepared data directory."""
+    base = tmp_path_factory.getbasetemp()
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    prepared.home = (base.parent if is_worker else base) / "first-start"
 
 
 @pytest.fixture(autouse=True)
@@ -117,3 +127,11 @@ def page_client(db) -> Callable[[User], Client]:
         return client
 
     return make
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the end-to-end tests of a module on one worker: they share an installation."""
+    for item in items:
+        if item.get_closest_marker("e2e") and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))

@@ -21,6 +21,8 @@ from typing import Any, TypeVar
 import psutil
 import requests
 
+from tests.e2e import prepared
+
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery staple"
 START_SECONDS = 45
@@ -96,15 +98,23 @@ class Stack:
 
     def start_server(self, *, with_agent: bool = False) -> None:
         """Start `manage.py up` and wait until it is ready."""
-        arguments = [] if with_agent else ["--no-agent"]
+        if not self.data.exists() and prepared.home and "DATABASE_URL" not in self.environment:
+            self._authorize(prepared.copy_to(self.data, make_first_start))
         self._session.verify = self.ca_file or True
         if self.ca_file:
             self._session.trust_env = False  # a bundle named in the environment would win
+        self._start_server([] if with_agent else ["--no-agent"])
+        if "Authorization" not in self._session.headers:
+            self._authorize(self.manage("token", "admin").splitlines()[-1])
+
+    def _start_server(self, arguments: list[str]) -> None:
+        """Start the process and wait until it serves."""
         self.server = self._spawn("server", "manage.py", "up", *arguments)
         wait_for(self._is_ready, seconds=START_SECONDS)
-        if "Authorization" not in self._session.headers:
-            token = self.manage("token", "admin").splitlines()[-1]
-            self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def _authorize(self, token: str) -> None:
+        """Speak as the one whose token this is."""
+        self._session.headers["Authorization"] = f"Bearer {token}"
 
     def start_housekeeping(self) -> None:
         """Start the periodic work as a process beside the server; one of them does it."""
@@ -153,8 +163,7 @@ class Stack:
             str(state),
         ]
         if not (state / "identity.json").exists():
-            token = next(word for word in self.manage("enroll").split() if word.startswith("dpe_"))
-            arguments += ["--enroll", token]
+            arguments += ["--enroll", self.post("/api/v1/agents/enroll/", {}).json()["token"]]
         environment.setdefault("AGENT_TASK_MAX_CONCURRENT_TASKS", "8")
         # A home without start-up files: a shell that is killed in the middle of somebody's may
         # leave locks behind that make every later start wait.
@@ -285,18 +294,22 @@ class Stack:
         self.housekeeping.kill()
         self.housekeeping.wait()
 
+    def end_processes(self) -> None:
+        """Ask the server and the agents to end, and see that they do."""
+        started = [one for one in (*self.agents.values(), self.server, self.housekeeping) if one]
+        for process in started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in started:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(15)
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
     def close(self) -> None:
         """End every process of this installation, scripts included, and remove its files."""
-        for process in (*self.agents.values(), self.server, self.housekeeping):
-            if process and process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        for process in (*self.agents.values(), self.server, self.housekeeping):
-            if process:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(15)
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
+        self.end_processes()
         for process in self.leftovers():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -311,6 +324,17 @@ class Stack:
                 if str(self.directory) in text and process.pid != os.getpid():
                     found.append(process)
         return found
+
+
+def make_first_start(data: Path) -> str:
+    """Start a server on an empty data directory once; returns a token of its administrator."""
+    stack = Stack(directory=data.parent)
+    assert stack.data == data
+    try:
+        stack._start_server(["--no-agent"])
+        return stack.manage("token", "admin").splitlines()[-1]
+    finally:
+        stack.end_processes()
 
 
 @contextlib.contextmanager

@@ -118,6 +118,7 @@ def test_removed_probe_never_runs_again_queued_or_running(stack: Stack, tmp_path
     ]
     # Two threads and four probes: two run, two wait.
     wait_for(lambda: agent_of(stack)["thread_pool"]["pending_tasks"] >= 1, seconds=60)
+    wait_for(ledger.exists)
     for probe_id in ids:
         edited(stack, probe_id, "DELETE")
     for probe_id in ids:

@@ -33,7 +33,7 @@ def test_script_finds_the_target_in_its_environment(probe: Probe) -> None:
 
 def test_everything_ends_when_the_time_is_over(probe: Probe, tmp_path: Path) -> None:
     note = tmp_path / "pid"
-    found = probe("script", "", 0.5, script=f"sleep 60 & echo $! > {note}; wait")
+    found = probe("script", "", 2.0, script=f"sleep 60 & echo $! > {note}; wait")
     assert (found.outcome, found.reason) == ("down", "timeout")
     assert not Path(f"/proc/{int(note.read_text())}/cwd").exists()
 
