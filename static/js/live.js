@@ -55,6 +55,15 @@ function refresh(element) {
   }, Math.max(0, left));
 }
 
+// A menu that was opened while the answer was on its way: the answer waits for another time.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { target, requestConfig } = event.detail;
+  if (requestConfig.triggeringEvent?.type !== "live") return;
+  if (!target.querySelector("details.menu[open]")) return;
+  event.detail.shouldSwap = false;
+  setTimeout(refresh, GAP_MS * 2, target);
+});
+
 function refreshAll() {
   polledAt = Date.now();
   liveElements().forEach(refresh);

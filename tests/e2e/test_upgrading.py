@@ -69,7 +69,7 @@ def test_tasks_go_on_while_the_server_upgrades_the_agent(own_stack: Stack) -> No
 @pytest.mark.parametrize(
     ("first_line", "reason"),
     [
-        ("import os; os._exit(1)", "started 3 times"),
+        ("import posix; posix._exit(1)", "started 3 times"),
         ("import time; options.server = 'http://127.0.0.1:9'", "did not welcome it within 8 s"),
     ],
     ids=["ends at its start", "never reaches the server"],
@@ -87,3 +87,31 @@ def test_bad_version_is_taken_back_and_tasks_go_on(
     assert reason in found["release"]["failed_detail"]
     assert (found["version"], found["status"]) == (former["version"], "online")
     finish(own_stack, ids)
+
+
+def test_rollout_halts_at_the_host_where_the_version_breaks(own_stack: Stack) -> None:
+    names = ("a", "b")
+    breaks = {"b": {"BREAKS_HERE": "1"}}
+    hosts = {
+        name: installed_host(
+            own_stack, name, DIALER_AGENT_TRIAL_SECONDS="60", **breaks.get(name, {})
+        )
+        for name in names
+    }
+    former = host_of(own_stack, hosts["a"])["version"]
+    make_release(
+        own_stack,
+        "99.0.3",
+        first_line="import posix; b'BREAKS_HERE' in posix.environ and posix._exit(1)",
+    )
+    order = {"version": "99.0.3", "stages": ["1", "2"], "soak_seconds": 1}
+    answer = own_stack.post("/api/v1/agents/rollouts/", order)
+    assert answer.status_code == 201, answer.text
+    rollout = f"/api/v1/agents/rollouts/{answer.json()['id']}/"
+    wait_for(lambda: own_stack.get(rollout).json()["state"] != "running", seconds=CHANGE_SECONDS)
+    halted = own_stack.get(rollout).json()
+    assert (halted["state"], halted["reason"].partition(":")[0]) == ("halted", "b"), halted
+    versions = {name: host_of(own_stack, hosts[name])["version"] for name in names}
+    assert versions == {"a": "99.0.3", "b": former}
+    assert own_stack.post(f"{rollout}roll-back/", {}).status_code == 200
+    wait_for(lambda: host_of(own_stack, hosts["a"])["version"] == former, seconds=CHANGE_SECONDS)

@@ -65,7 +65,7 @@ def test_link_is_refused_when_packing(author):
         "name: demo\nversion: '1'\nentry: missing.py",
         "name: demo\nversion: '1'\nentry: /bin/sh",
         "!!python/object/apply:os.system ['true']",
-        "[" * 5000,
+        pytest.param("[" * 5000, id="deep"),
     ],
 )
 def test_unusable_manifest_is_refused(author, manifest):
