@@ -25,6 +25,9 @@ _UMASK = 0o022
 _EXIT_NOT_STARTED = 127
 _SCRIPT_MODE, _SHARED_SCRIPT_MODE = 0o700, 0o755
 _GO = b"g"
+_LANGUAGE = ("LANG", "LC_ALL", "TZ")
+_MOVER_LOGIN = ("HOME", "USER", "LOGNAME", *_LANGUAGE, "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""What a transfer needs of the login: what "~" is, and which authorities OpenSSL believes."""
 
 
 class Plan(NamedTuple):
@@ -73,17 +76,18 @@ def make_plan(
     """Write the script's file and work out how to run it; raises StartError or OSError."""
     restriction = restriction or Restriction()
     account = restriction.account
-    environment = script_environment(directory, spec, order, account=account)
     if spec.get("kind", "script") == "script":
+        environment = script_environment(directory, spec, order, account=account)
         argv, inherited = _script(directory, spec, environment, account)
+        asked = str(spec.get("working_dir") or "")
     else:
+        environment = mover_environment(directory, spec, order, account=account)
         argv, inherited = mover(spec, order)
+        asked = ""
     return Plan(
         argv=argv,
         environment=environment,
-        working_dir=_working_dir(
-            directory, str(spec.get("working_dir") or ""), environment, account=account
-        ),
+        working_dir=_working_dir(directory, asked, environment, account=account),
         cpu_ids=tuple(order.get("cpu_ids") or ()),
         restriction=restriction,
         group=group or Group(),
@@ -126,22 +130,47 @@ def script_environment(
     if account is None:
         environment.update(login)
     else:
-        environment.update(
-            (name, login[name]) for name in ("LANG", "LC_ALL", "TZ") if name in login
-        )
+        environment.update((name, login[name]) for name in _LANGUAGE if name in login)
         environment.update(account.environment())
     environment.update(spec.get("env") or {})
     environment.setdefault("PYTHONUNBUFFERED", "1")
-    environment.update(
-        DIALER_TASK_ID=str(spec["task_id"]),
-        DIALER_TASK_NAME=str(spec.get("name", "")).replace("\0", ""),
-        DIALER_PRIORITY=str(spec.get("priority", 3)),
-        DIALER_OFFER=str(spec["offer"]),
-        DIALER_TASK_DIRECTORY=directory,
-        DIALER_CPU_CORES=str(len(order.get("cpu_ids") or ())),
-        CUDA_VISIBLE_DEVICES=",".join(order.get("gpu_ids") or ()),
-    )
+    environment.update(_booked(directory, spec, order))
     return environment
+
+
+def mover_environment(
+    directory: str,
+    spec: Mapping[str, Any],
+    order: Mapping[str, Any],
+    *,
+    account: Account | None = None,
+) -> dict[str, str]:
+    """Return the environment of a transfer: fixed names of the host's, none of the task's own.
+
+    A host that allows files but no scripts must run no code of the server's, and a variable
+    such as LD_PRELOAD would bring some.
+    """
+    login = order.get("environment") or {}
+    names = _MOVER_LOGIN if account is None else _LANGUAGE
+    environment = {"PATH": _DEFAULT_PATH}
+    environment.update((name, login[name]) for name in names if name in login)
+    if account is not None:
+        environment.update(account.environment())
+    environment.update(_booked(directory, spec, order))
+    return environment
+
+
+def _booked(directory: str, spec: Mapping[str, Any], order: Mapping[str, Any]) -> dict[str, str]:
+    """Return what tells a process which task it is and what is booked for it."""
+    return {
+        "DIALER_TASK_ID": str(spec["task_id"]),
+        "DIALER_TASK_NAME": str(spec.get("name", "")).replace("\0", ""),
+        "DIALER_PRIORITY": str(spec.get("priority", 3)),
+        "DIALER_OFFER": str(spec["offer"]),
+        "DIALER_TASK_DIRECTORY": directory,
+        "DIALER_CPU_CORES": str(len(order.get("cpu_ids") or ())),
+        "CUDA_VISIBLE_DEVICES": ",".join(order.get("gpu_ids") or ()),
+    }
 
 
 def environment_marker(directory: str) -> bytes:

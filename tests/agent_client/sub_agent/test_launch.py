@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,29 @@ def test_booking_wins_over_the_tasks_own_variables():
     assert environment["DIALER_TASK_ID"] == "4"
     assert environment["DIALER_TASK_DIRECTORY"] == "/state/here-4-2"
     assert environment["PYTHONUNBUFFERED"] == "0"
+
+
+def test_transfer_gets_nothing_that_the_task_says_about_its_process(tmp_path):
+    spec = SPEC | {
+        "kind": "file_upload",
+        "transfer": {"id": "a"},
+        "env": {"LD_PRELOAD": "/srv/code.so", "PATH": "/srv", "HOME": "/srv"},
+        "working_dir": "/srv/not-there",
+    }
+    files = {"interpreter": sys.executable, "package": "/agent"}
+    login = {"HOME": "/home/a", "LD_LIBRARY_PATH": "/lib", "SSL_CERT_FILE": "/etc/ca.pem"}
+    plan = launch.make_plan(str(tmp_path), spec, {"files": files, "environment": login})
+    for descriptor in plan.inherited:
+        os.close(descriptor)
+    assert plan.working_dir == str(tmp_path / "work")
+    own = {name: text for name, text in plan.environment.items() if not name.startswith("DIALER_")}
+    assert own == {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/home/a",
+        "SSL_CERT_FILE": "/etc/ca.pem",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    assert plan.environment["DIALER_TASK_DIRECTORY"] == str(tmp_path)
 
 
 @pytest.mark.parametrize("missing", ["task_id", "offer"])
