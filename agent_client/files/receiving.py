@@ -84,9 +84,8 @@ def exists(path: str) -> Rejected:
 def open_part(target: Target, transfer: Transfer) -> Part:
     """Return the neighbour that takes the bytes, locked; raises Rejected or OSError."""
     _remove_stale(target.directory)
-    shown = target.name.encode("utf-8", "surrogateescape")[:_SHOWN_NAME].decode("utf-8", "ignore")
     for tag in (transfer.sha256[:16], transfer.id[:16].ljust(16, "x")):
-        name = f".{shown}.{tag}.part"
+        name = neighbour(target.name, tag, "part")
         descriptor = os.open(name, _PLAIN_WRITE, _PART_MODE, dir_fd=target.directory)
         found = os.fstat(descriptor)
         is_ours = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
@@ -98,6 +97,12 @@ def open_part(target: Target, transfer: Transfer) -> Part:
             return Part(descriptor, name)
         os.close(descriptor)
     raise unusable(target.path, "has a neighbour .part file that another transfer is filling")
+
+
+def neighbour(name: str, tag: str, purpose: str) -> str:
+    """Return the hidden name of something of ours beside what has that name."""
+    shown = name.encode("utf-8", "surrogateescape")[:_SHOWN_NAME].decode("utf-8", "ignore")
+    return f".{shown}.{tag}.{purpose}"
 
 
 def _is_named(found: os.stat_result, name: str, directory: int) -> bool:

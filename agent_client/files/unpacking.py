@@ -13,7 +13,6 @@ import errno
 import gzip
 import os
 import secrets
-import shutil
 import stat
 import zipfile
 import zlib
@@ -25,7 +24,8 @@ from agent_client.errors import Rejected
 from agent_client.files.archive_names import Entry, Inventory, refused, shown
 from agent_client.files.bandwidth import Pace
 from agent_client.files.progress import Progress, amount
-from agent_client.files.receiving import Target, exists, fill, open_part, owner_ids
+from agent_client.files.receiving import Target, exists, fill, neighbour, open_part, owner_ids
+from agent_client.files.replacing import put_in_place, remove, restore
 from agent_client.files.roots import unusable
 from agent_client.files.server import TransferServer
 from agent_client.files.tar_entries import tar_entries
@@ -38,7 +38,6 @@ RESERVE_BYTES = 64 * 1024 * 1024
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, NotImplementedError)
-_SHOWN_NAME = 80
 
 Open = Callable[[], BinaryIO]
 """Gives the bytes of an entry, right after it was yielded."""
@@ -58,17 +57,19 @@ def receive_archive(
 
     Raises Rejected or OSError; then the name is untouched.
     """
+    restore(target)
     _check_target(target, overwrite=transfer.overwrite)
     owner = Owner(*owner_ids(transfer.owner, target.path)) if transfer.owner else Owner()
     with contextlib.ExitStack() as stack:
         part = open_part(target, transfer)
         stack.callback(os.close, part.descriptor)
         fill(part, target, transfer, server=server, pace=pace, progress=progress)
-        work = _neighbour(target)
+        # A name that a later transfer would clean up.
+        work = neighbour(target.name, secrets.token_hex(8), "part")
         os.mkdir(work, 0o700, dir_fd=target.directory)
-        stack.callback(_remove, work, target)
+        stack.callback(remove, work, target)
         inventory = unpack_into(part.descriptor, work, target, owner=owner)
-        _move_into_place(work, target, overwrite=transfer.overwrite)
+        put_in_place(work, target, overwrite=transfer.overwrite)
         os.unlink(part.name, dir_fd=target.directory)
         os.fsync(target.directory)
     count, size = len(inventory.files), amount(inventory.total_bytes)
@@ -177,39 +178,6 @@ def _check_target(target: Target, *, overwrite: bool) -> None:
         raise unusable(target.path, "is no directory; an archive is unpacked into one")
     if not overwrite:
         raise exists(target.path)
-
-
-def _neighbour(target: Target) -> str:
-    """Return a new name beside the target, one that a later transfer would clean up."""
-    return f".{target.name[:_SHOWN_NAME]}.{secrets.token_hex(8)}.part"
-
-
-def _move_into_place(work: str, target: Target, *, overwrite: bool) -> None:
-    """Let the directory appear under its name; what was there before goes."""
-    handles = {"src_dir_fd": target.directory, "dst_dir_fd": target.directory}
-    former = ""
-    if overwrite:
-        former = _neighbour(target)
-        try:
-            os.rename(target.name, former, **handles)
-        except FileNotFoundError:
-            former = ""
-    try:
-        os.rename(work, target.name, **handles)
-    except OSError as error:
-        if former:
-            os.rename(former, target.name, **handles)
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            raise exists(target.path) from error
-        raise
-    if former:
-        _remove(former, target)
-
-
-def _remove(name: str, target: Target) -> None:
-    """Remove a directory of ours if it is still there; a leftover is cleaned up later."""
-    with contextlib.suppress(OSError):
-        shutil.rmtree(name, dir_fd=target.directory)
 
 
 def _sync(descriptor: int) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from agent_client.errors import Rejected
-from agent_client.files import archive_names
+from agent_client.files import archive_names, replacing
 from agent_client.files.packing import pack
 from agent_client.files.receiving import Target
 from agent_client.files.unpacking import Owner, unpack_into
@@ -188,6 +188,55 @@ def test_directory_is_replaced_only_when_asked(move: Move) -> None:
     move.unpack(overwrite=True)
     assert [one.name for one in tree.iterdir()] == ["new"]
     assert move.names() == ["tree"]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def kill_at_rename(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """End the process right before something is renamed to that name."""
+    rename = os.rename
+
+    def die(old: str, new: str, **handles: int) -> None:
+        if new == name:
+            raise Killed
+        rename(old, new, **handles)
+
+    monkeypatch.setattr(os, "rename", die)
+
+
+def test_directory_is_replaced_in_one_step(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = move.directory / "tree"
+    tree.mkdir()
+    (tree / "old").touch()
+    give(move, tar_of(("new", b"x", {})))
+    kill_at_rename(monkeypatch, "tree")
+    move.unpack(overwrite=True)
+    assert [one.name for one in tree.iterdir()] == ["new"]
+    assert move.names() == ["tree"]
+
+
+def test_directory_that_was_set_aside_is_kept_and_put_back(
+    move: Move, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replacing, "_exchange", lambda work, target: False)
+    tree = move.directory / "tree"
+    tree.mkdir()
+    (tree / "old").touch()
+    os.utime(tree, (0, 0))
+    give(move, tar_of(("new", b"x", {})))
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_at_rename(patch, "tree")
+        move.unpack(overwrite=True)
+    assert not tree.exists()
+    move.unpack("other")
+    with pytest.raises(Rejected):
+        move.unpack()
+    assert [one.name for one in tree.iterdir()] == ["old"]
+    move.unpack(overwrite=True)
+    assert [one.name for one in tree.iterdir()] == ["new"]
+    assert [name for name in move.names() if not name.endswith(".part")] == ["other", "tree"]
 
 
 def test_too_many_entries_are_refused(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
