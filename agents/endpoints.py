@@ -1,8 +1,8 @@
 """The agents' HTTP endpoints: an exact table of (method, path) in front of Django.
 
 A beat costs 0.34 ms here and 2.8 ms through the whole of Django. Every handler but the
-registration gets an authenticated principal; the identity never comes from the body
-(SEC3). Promises the contract's error object for every failure, and bounded bodies.
+registration gets an authenticated principal; the identity never comes from the body.
+Promises the API's error object for every failure, and bounded bodies.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _authenticated(action: Action) -> Handler:
 
 
 def _guarded(handler: Handler) -> Handler:
-    """Return a handler that answers every failure in the contract's shape."""
+    """Return a handler that answers every failure with the API's error object."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         try:

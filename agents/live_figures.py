@@ -14,7 +14,7 @@ MAX_REASONS = 16
 
 
 def gpu_json(gpu: Gpu) -> dict[str, Any]:
-    """Return one GPU in the contract's shape; memory in MB, utilization in percent."""
+    """Return one GPU in the API's shape; memory in MB, utilization in percent."""
     return {
         "uuid": gpu.uuid,
         "index": gpu.index,

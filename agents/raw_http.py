@@ -1,6 +1,6 @@
 """Just enough HTTP for the agents' endpoints: a bounded body, a bearer, JSON out.
 
-Answers have the contract's error shape. Never looks at cookies: these paths know only
+Errors are answered with the API's error object. Never looks at cookies: these paths know only
 credentials of agents.
 """
 
@@ -146,7 +146,7 @@ async def send_error(
     *,
     more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Send the contract's error object for a domain error; `more` are facts beside it."""
+    """Send the API's error object for a domain error; `more` are facts beside it."""
     extra = dict(headers or {})
     if error.status == 401:
         extra[b"www-authenticate"] = b'Bearer realm="agent"'

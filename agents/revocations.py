@@ -1,7 +1,7 @@
 """Ends the access of hosts that were revoked anywhere: another process, the admin, a shell.
 
 Asked every two seconds by the flusher of each server process, so that a revocation holds
-within five seconds also where no doorbell rings (SEC7).
+within five seconds also where no doorbell rings.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a host says about itself, cut to a bounded, plain shape before it is stored.
 
-Everything an agent sends is hostile (SEC4): keys and texts are limited, depth is limited,
+Everything an agent sends is hostile: keys and texts are limited, depth is limited,
 anything else is dropped. Pages escape it again.
 """
 

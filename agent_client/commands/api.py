@@ -28,7 +28,7 @@ class ApiError(Rejected):
     """The server's own error: HTTP status, stable code, sentence and sentences per field."""
 
     def __init__(self, status: int, body: Any) -> None:
-        """Read the error object of the contract; anything else is shown by its status."""
+        """Read the API's error object; anything else is shown by its status."""
         known = body if isinstance(body, dict) else {}
         super().__init__(str(known.get("detail") or f"the server answered with HTTP {status}"))
         self.status = status

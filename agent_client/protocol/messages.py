@@ -172,7 +172,7 @@ class Started(Message, frozen=True, tag="started"):
 class Result(Message, frozen=True, tag="result"):
     """The one end of a task; exit_code is None when a signal or a loss ended it.
 
-    `reason` is one of the contract: exit, user_cancel, timeout, start_failed,
+    `reason` is one of: exit, user_cancel, timeout, start_failed,
     supervisor_lost, host_reboot, out_of_memory.
     """
 

@@ -1,4 +1,4 @@
-"""Shapes of hosts in REST answers, field by field as the contract names them."""
+"""Shapes of hosts in REST answers, field by field as the documented API names them."""
 
 from __future__ import annotations
 

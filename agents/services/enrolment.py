@@ -1,7 +1,7 @@
 """How a host joins: an enrolment token `dpe_…` is exchanged once for its own credential.
 
-Promises that a token with n uses registers at most n hosts, however many try at once
-(SEC6), and that a host whose answer was lost may ask again until it used its credential.
+Promises that a token with n uses registers at most n hosts, however many try at once,
+and that a host whose answer was lost may ask again until it used its credential.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Who a browser session stands for, and for how long: its user in the tenant chosen last.
 
 Promises that a session ends LIFE_SECONDS after signing in, however it is used, and
-IDLE_SECONDS after the last thing its person did (SEC29).
+IDLE_SECONDS after the last thing its person did.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ ERROR_TYPES = frozenset({"application/json", "text/html"})
 
 
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | None:
-    """Return the contract's answer for an error raised in a REST view; None is a 500."""
+    """Return the API's answer for an error raised in a REST view; None is a 500."""
     request = context.get("request")
     renderer = getattr(request, "accepted_renderer", None)
     if request and renderer and renderer.media_type not in ERROR_TYPES:
@@ -71,7 +71,7 @@ def _answer_to(error: Exception) -> Response | None:
 
 
 def body(code: str, detail: str, fields: FieldErrors | None = None) -> dict[str, Any]:
-    """Return the contract's error object."""
+    """Return the API's error object."""
     return {"code": code, "detail": detail, "fields": dict(fields or {})}
 
 

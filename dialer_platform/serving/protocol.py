@@ -1,7 +1,7 @@
 # mypy: disable-error-code="misc,no-untyped-call,override"
 """HTTP as this server speaks it: bodies capped and timed while they arrive.
 
-Promises that a body over its limit is answered 413 in the contract's format and never
+Promises that a body over its limit is answered 413 with the API's error object and never
 kept in memory, and that a header or body that drips is cut. Adds nothing to what the
 application sees.
 """
@@ -85,7 +85,7 @@ class LimitedRequest(WebRequest):
         return super().process()
 
     def basic_error(self, status: int, status_text: bytes, body: str) -> None:
-        """Answer the server's own errors in the contract's format, without internals."""
+        """Answer the server's own errors with the API's error object, without internals."""
         code = {400: "invalid", 503: "unavailable"}.get(status, "internal")
         payload = json.dumps({"code": code, "detail": status_text.decode(), "fields": {}}).encode()
         headers = [

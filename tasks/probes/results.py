@@ -37,7 +37,7 @@ def results_of(
 
 
 def shown(result: ProbeResult) -> dict[str, Any]:
-    """Return a result in the contract's words."""
+    """Return a result in the API's words."""
     outcome = OUTCOME_NAMES.get(result.outcome, "error")
     return {
         "id": result.pk,
@@ -60,7 +60,7 @@ def shown(result: ProbeResult) -> dict[str, Any]:
 
 
 def shown_all(results: Sequence[ProbeResult]) -> list[dict[str, Any]]:
-    """Return results in the contract's words."""
+    """Return results in the API's words."""
     return [shown(one) for one in results]
 
 

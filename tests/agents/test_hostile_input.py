@@ -1,4 +1,4 @@
-"""Whatever a host sends, it is answered or refused; nothing escapes, nothing stops (SEC4)."""
+"""Whatever a host sends, it is answered or refused; nothing escapes, nothing stops."""
 
 from __future__ import annotations
 

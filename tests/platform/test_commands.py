@@ -1,4 +1,4 @@
-"""The management commands of the contract."""
+"""The commands of manage.py."""
 
 from __future__ import annotations
 

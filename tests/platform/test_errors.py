@@ -1,4 +1,4 @@
-"""Every failure under /api/ has the contract's shape."""
+"""Every failure under /api/ is answered with the API's error object."""
 
 from __future__ import annotations
 

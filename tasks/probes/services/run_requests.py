@@ -80,7 +80,7 @@ def delete_old_requests() -> int:
 
 
 def result_json(result: ProbeResult) -> dict[str, Any]:
-    """Return a result in the contract's words."""
+    """Return a result in the API's words."""
     outcome = outcome_of(result)
     return {
         "success": outcome in {"up", "degraded"},

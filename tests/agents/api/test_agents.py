@@ -13,7 +13,7 @@ from tests.agents import wire
 pytestmark = pytest.mark.django_db
 
 LIST = "/api/v1/agents/"
-S10 = {
+HOST_KEYS = {
     "id",
     "name",
     "type",
@@ -50,7 +50,7 @@ def client(api_client, admin_user):
 def test_host_has_every_named_field(client, agent, speaker):
     hot.note_beat(speaker, wire.beat(agent.id, gpus=(Gpu(uuid="GPU-1", index=0),)))
     host = client.get(f"{LIST}{agent.id}/").json()
-    assert set(host) >= S10
+    assert set(host) >= HOST_KEYS
     assert set(host["gpu_info"][0]) == GPU_KEYS
     assert host["sub_agents"] == []
 
