@@ -11,16 +11,13 @@ import binascii
 import gzip
 import hashlib
 import io
-import os
 import tarfile
 import zlib
 from functools import partial
-from pathlib import Path
 from typing import IO
 
 import msgspec
 import yaml
-from django.conf import settings
 from django.db import transaction
 
 from agent_client.protocol.plugin_package import (
@@ -32,6 +29,7 @@ from agent_client.protocol.plugin_package import (
 )
 from agents.plugins.choices import BUILT_IN
 from agents.plugins.models import PluginPackage
+from agents.plugins.package_files import delete_unused, draft_of, path_of, put
 from dialer_platform.accounts.principal import Principal
 from dialer_platform.accounts.services import audit
 from dialer_platform.errors import Conflict, Invalid, NotFound, TooLarge
@@ -46,19 +44,17 @@ MAX_SENTENCE_CHARACTERS = 300
 def upload_package(
     *, tenant_id: str, data: bytes, signature: str, by: Principal | str
 ) -> PluginPackage:
-    """Keep a package and return it; raises Invalid, TooLarge, Conflict for a known version."""
+    """Keep a package and return it; of one that is refused nothing stays on the disk.
+
+    Raises Invalid, TooLarge, DiskFull, and Conflict for a known version.
+    """
     manifest = read_manifest(data)
     _check_signature(signature)
     digest = hashlib.sha256(data).hexdigest()
-    _write_file(path_of(digest), data)
-    known = PluginPackage.objects.filter(tenant_id=tenant_id)
-    with write_transaction():
-        if known.filter(name=manifest.name, version=manifest.version).exists():
-            raise Conflict("This version of the plug-in is there already; raise the version.")
-        if known.filter(sha256=digest).exists():
-            raise Conflict("This package is there already.")
-        if known.count() >= MAX_PACKAGES_PER_TENANT:
-            raise Invalid(f"At most {MAX_PACKAGES_PER_TENANT} packages; delete old ones first.")
+    _check_is_new(tenant_id, manifest, digest)
+    with draft_of(digest, data) as draft, write_transaction():
+        # Once more: another upload may have come first while the draft was written.
+        _check_is_new(tenant_id, manifest, digest)
         package = PluginPackage.objects.create(
             tenant_id=tenant_id,
             name=manifest.name,
@@ -70,6 +66,7 @@ def upload_package(
         )
         detail = {"name": manifest.name, "version": manifest.version, "sha256": digest}
         audit.record(by, "plugin.upload", package, detail)
+        put(draft, digest)
     return package
 
 
@@ -81,7 +78,7 @@ def delete_package(package: PluginPackage, *, by: Principal | str) -> None:
         detail = {"name": package.name, "version": package.version, "sha256": package.sha256}
         audit.record(by, "plugin.delete_package", package, detail)
         package.delete()
-        transaction.on_commit(partial(_delete_file, package.sha256))
+        transaction.on_commit(partial(delete_unused, package.sha256))
 
 
 def read(package: PluginPackage) -> bytes:
@@ -90,11 +87,6 @@ def read(package: PluginPackage) -> bytes:
         return path_of(package.sha256).read_bytes()
     except FileNotFoundError as error:
         raise NotFound("The package's file is missing; upload it again.") from error
-
-
-def path_of(sha256: str) -> Path:
-    """Return where a package's file is; only digests of our own making come here."""
-    return Path(settings.DIALER_DATA_DIR) / "plugins" / f"{sha256}.tar.gz"
 
 
 def read_manifest(data: bytes) -> Manifest:
@@ -153,6 +145,17 @@ def _manifest_bytes(data: bytes) -> bytes:
     raise _invalid("file", f"There is no {MANIFEST_FILE} in it.")
 
 
+def _check_is_new(tenant_id: str, manifest: Manifest, digest: str) -> None:
+    """Raise Conflict for a version or content that the tenant has, Invalid when it has enough."""
+    known = PluginPackage.objects.filter(tenant_id=tenant_id)
+    if known.filter(name=manifest.name, version=manifest.version).exists():
+        raise Conflict("This version of the plug-in is there already; raise the version.")
+    if known.filter(sha256=digest).exists():
+        raise Conflict("This package is there already.")
+    if known.count() >= MAX_PACKAGES_PER_TENANT:
+        raise Invalid(f"At most {MAX_PACKAGES_PER_TENANT} packages; delete old ones first.")
+
+
 def _check_signature(signature: str) -> None:
     """Raise Invalid unless it has the shape of an Ed25519 signature in base64."""
     try:
@@ -161,24 +164,6 @@ def _check_signature(signature: str) -> None:
         raise _invalid("signature", "Must be base64.") from error
     if len(raw) != SIGNATURE_BYTES:
         raise _invalid("signature", f"An Ed25519 signature has {SIGNATURE_BYTES} bytes.")
-
-
-def _write_file(path: Path, data: bytes) -> None:
-    """Write a package under its digest; an equal one may be there, of any tenant."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-
-
-def _delete_file(sha256: str) -> None:
-    """Delete a file that no tenant has any more."""
-    if not PluginPackage.objects.filter(sha256=sha256).exists():
-        path_of(sha256).unlink(missing_ok=True)
 
 
 def _invalid(field: str, sentence: str) -> Invalid:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from agents import endpoints, hot_flush
-from agents.plugins import metrics, reports, retention, store, wanted
+from agents.plugins import metrics, package_files, reports, retention, store, wanted
 from agents.plugins.endpoints import PACKAGES_PREFIX, find_package
 from dialer_platform import housekeeping, runtime
 
 RETENTION_SECONDS = 300.0
+SWEEP_SECONDS = 3600.0
 
 
 def connect() -> None:
@@ -18,3 +19,4 @@ def connect() -> None:
     runtime.register("plug-in sets", wanted.start, wanted.stop)
     runtime.register("plug-in samples", store.start, store.stop)
     housekeeping.register("plugins.retention", RETENTION_SECONDS, retention.trim)
+    housekeeping.register("plugins.stray_packages", SWEEP_SECONDS, package_files.sweep)

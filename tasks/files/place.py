@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import cache
 from pathlib import Path
 
 from django.conf import settings
-from django.utils.translation import gettext as _
 
+from dialer_platform.storage import free_space
 from tasks.files.store import FileStore
-from tasks.logs.space import MIN_FREE_BYTES, DiskFull
 
 
 def store() -> FileStore:
@@ -20,12 +18,7 @@ def store() -> FileStore:
 
 def ensure_room_for(size_bytes: int) -> None:
     """Raise DiskFull when so many more bytes would eat into the disk's reserve."""
-    free = shutil.disk_usage(settings.FILES_DIR).free
-    if free - size_bytes < MIN_FREE_BYTES:
-        raise DiskFull(
-            _("The server's disk has %(free)d MB free; the file needs %(size)d MB and a reserve.")
-            % {"free": free // 1_000_000, "size": -(-size_bytes // 1_000_000)}
-        )
+    free_space.ensure_room_for(size_bytes, directory=Path(settings.FILES_DIR))
 
 
 @cache

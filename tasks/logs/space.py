@@ -8,18 +8,12 @@ import time
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from dialer_platform.errors import Unavailable
+from dialer_platform.storage.free_space import DiskFull
 
 MIN_FREE_BYTES = 256 * 1024 * 1024
 FRESH_SECONDS = 2.0
 
 _last = (float("-inf"), True)
-
-
-class DiskFull(Unavailable):
-    """The server's disk is nearly full; what runs goes on, new tasks must wait."""
-
-    code = "disk_full"
 
 
 def ensure_room() -> None:

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import tarfile
+import time
+from pathlib import Path
 
 import pytest
 
-from agents.plugins import packages
+from agents.plugins import package_files, packages
 from agents.plugins.models import PluginPackage
 from agents.plugins.packages import delete_package, read, upload_package
 from agents.plugins.services import Change, set_plugin
 from dialer_platform.accounts.models import AuditEvent
 from dialer_platform.errors import Conflict, Invalid, NotFound, TooLarge
+from dialer_platform.storage.free_space import DiskFull
 from tests.agents.plugins.conftest import SIGNATURE
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def folder(settings, tmp_path):
+    """Return the directory of packages, of this test alone."""
+    settings.DIALER_DATA_DIR = tmp_path
+    return tmp_path / "plugins"
 
 
 def upload(data: bytes, signature: str = SIGNATURE, tenant_id: str = "default") -> PluginPackage:
@@ -133,3 +144,65 @@ def test_package_that_a_host_is_to_run_is_not_deleted(agent, archive):
     set_plugin(agent, "gpu_temperature", by="t", change=Change(package_id=package.pk))
     with pytest.raises(Conflict):
         delete_package(package, by="test")
+
+
+def test_refused_package_leaves_nothing_on_the_disk(tenant, archive, folder, monkeypatch):
+    kept = upload(archive())
+    with pytest.raises(Conflict):
+        upload(archive(**{"main.py": b"another"}))
+    monkeypatch.setattr(packages, "MAX_PACKAGES_PER_TENANT", 1)
+    with pytest.raises(Invalid):
+        upload(archive(b"name: other\nversion: 1.0.0\nentry: main.py\n"))
+    assert [path.name for path in folder.iterdir()] == [f"{kept.sha256}.tar.gz"]
+
+
+def test_upload_that_loses_a_race_leaves_nothing_on_the_disk(tenant, archive, folder, monkeypatch):
+    checks = iter([None, Conflict("Somebody was first.")])
+
+    def check(*_arguments: object) -> None:
+        if error := next(checks):
+            raise error
+
+    monkeypatch.setattr(packages, "_check_is_new", check)
+    with pytest.raises(Conflict):
+        upload(archive())
+    assert list(folder.iterdir()) == []
+
+
+def test_full_disk_refuses_a_package_and_keeps_nothing(tenant, archive, folder, monkeypatch):
+    monkeypatch.setattr("dialer_platform.storage.free_space.MIN_FREE_BYTES", 2**62)
+    with pytest.raises(DiskFull):
+        upload(archive())
+    assert not PluginPackage.objects.exists()
+    assert not folder.exists()
+
+
+def test_name_of_a_package_is_flushed_to_the_disk(tenant, archive, folder, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(
+        os, "fsync", lambda number: flushed.append(Path(f"/proc/self/fd/{number}").readlink())
+    )
+    upload(archive())
+    assert flushed[-1] == folder
+
+
+def test_old_files_without_a_row_are_swept_away(tenant, archive, folder, monkeypatch):
+    kept = upload(archive())
+    old, young = "a" * 64, "b" * 64
+    names = [f"{old}.tar.gz", f"{old}.tar.gz.7.draft", f"{young}.tar.gz", f"{young}.x.draft"]
+    for name in names:
+        (folder / name).write_bytes(b"x")
+    long_ago = time.time() - package_files.STRAY_SECONDS - 60
+    for name in (*names[:2], f"{kept.sha256}.tar.gz"):
+        os.utime(folder / name, (long_ago, long_ago))
+    assert package_files.sweep() == 2
+    assert {path.name for path in folder.iterdir()} == {*names[2:], f"{kept.sha256}.tar.gz"}
+
+
+def test_sweep_is_bounded(tenant, folder, monkeypatch):
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.draft").touch()
+        os.utime(folder / f"{number}.draft", (1, 1))
+    monkeypatch.setattr(package_files, "SWEPT_AT_ONCE", 2)
+    assert [package_files.sweep() for _turn in range(3)] == [2, 1, 0]

@@ -77,7 +77,7 @@ def test_too_large_file_is_refused_at_once(client, settings):
 
 
 def test_full_disk_refuses_a_new_file_and_says_why(client, monkeypatch):
-    monkeypatch.setattr("tasks.files.place.MIN_FREE_BYTES", 2**62)
+    monkeypatch.setattr("dialer_platform.storage.free_space.MIN_FREE_BYTES", 2**62)
     answer = client.post(URL, {"name": "a", "size_bytes": 1}, format="json")
     assert (answer.status_code, answer.json()["code"]) == (503, "disk_full")
 

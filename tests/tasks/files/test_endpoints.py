@@ -110,7 +110,7 @@ def test_file_over_the_limit_is_refused(download, settings):
 
 
 def test_full_disk_refuses_a_chunk_and_says_so(download, monkeypatch):
-    monkeypatch.setattr("tasks.files.place.MIN_FREE_BYTES", 2**62)
+    monkeypatch.setattr("dialer_platform.storage.free_space.MIN_FREE_BYTES", 2**62)
     answer = download.put(b"hello")
     assert (answer.status, answer.json()["code"]) == (503, "disk_full")
 
