@@ -1,7 +1,7 @@
 """Packages of plug-ins: checked at upload, kept by their digest, never opened again here.
 
 The server checks that a package says what it is; whether it may run anywhere only the
-agents decide, by signatures of keys that this server does not have (SEC21).
+agents decide, by signatures of keys that this server does not have.
 """
 
 from __future__ import annotations
