@@ -16,7 +16,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,8 +95,9 @@ class FileStore:
     def finish(self, file_id: str, size_bytes: int, sha256: str = "") -> str:
         """Check the whole, flush it and give it its name; returns its SHA-256.
 
-        Raises Gap when bytes are missing, WrongDigest when it is not what it should be:
-        then it begins anew. A file that is whole already is only compared.
+        Raises Gap when bytes are missing, WrongDigest when it is not what it should be, and
+        OSError when the disk did not take it: then it begins anew, after OSError in a new
+        file. A file that is whole already is only compared.
         """
         path = self.path(file_id)
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -112,9 +113,13 @@ class FileStore:
                 os.ftruncate(part, 0)
                 self._forget(file_id)
                 raise WrongDigest
-            os.fsync(part)
-            _part(path).rename(path)
-            _flush_directory(path.parent)
+            try:
+                os.fsync(part)
+                _part(path).rename(path)
+                _flush_directory(path.parent)
+            except OSError:
+                self._give_up(file_id, part)
+                raise
         self._forget(file_id)
         return digest
 
@@ -163,6 +168,16 @@ class FileStore:
         except OSError:
             os.ftruncate(part, size)
             raise
+
+    def _give_up(self, file_id: str, part: int) -> None:
+        """Remove what could not be flushed; the caller holds the lock.
+
+        A second flush of the same file would succeed without having written anything: the
+        kernel reports a failure once and marks the pages clean.
+        """
+        self.remove(file_id)
+        with suppress(OSError):  # who waits for the lock has it open and must find nothing
+            os.ftruncate(part, 0)
 
     def _follow(self, file_id: str, size: int, data: bytes) -> None:
         """Take appended bytes into the running digest, if it has all that came before."""

@@ -114,6 +114,29 @@ def test_whole_that_is_not_what_it_should_be_begins_anew(store, size, digest):
     assert store.finish(ID, 3) == sha(b"xyz")
 
 
+@pytest.mark.parametrize("failing", [1, 2])
+def test_file_that_could_not_be_flushed_begins_anew_in_another_file(store, monkeypatch, failing):
+    add(store, 0, b"abc")
+    damaged = os.open(part(store), os.O_RDONLY)
+    calls = []
+
+    def fail_once(_descriptor: int) -> None:
+        calls.append(None)
+        if len(calls) == failing:  # first the content is flushed, then its name
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail_once)
+    with pytest.raises(OSError, match="Input/output"):
+        store.finish(ID, 3)
+    assert (store.received(ID), store.path(ID).exists(), store._running) == (0, False, {})
+    with pytest.raises(Gap) as caught:
+        store.finish(ID, 3)
+    assert caught.value.expected == 0
+    add(store, 0, b"abc")
+    assert store.finish(ID, 3) == sha(b"abc")
+    assert not os.path.sameopenfile(damaged, os.open(store.path(ID), os.O_RDONLY))
+
+
 def test_digest_is_right_after_a_restart_in_the_middle(store, tmp_path):
     add(store, 0, b"hello ")
     fresh = FileStore(tmp_path / "store")
