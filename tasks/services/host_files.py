@@ -1,8 +1,9 @@
 """The hosts' side of transfers: who may read or fill which file, and what comes next.
 
 A token opens exactly one transfer, of the offer it was made for, while that offer's task
-runs. What it opens is remembered for two seconds, so that a chunk costs no query; whatever
-changes the database looks again. Refusals are not remembered: they are counted instead.
+runs on a host that was not revoked. What it opens is remembered for two seconds, so that a
+chunk costs no query; whatever changes the database looks again. Refusals are not
+remembered: they are counted instead.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ def look_up(token: str) -> Grant:
     """Return what the token opens now; raises Unauthenticated, Conflict or NotFound."""
     transfer = _transfer_of(token)
     task = transfer.task
+    if task.agent is not None and task.agent.revoked_at:
+        raise Unauthenticated(_("The agent's credential was revoked."), code="revoked")
     if task.is_final:
         raise Conflict(_("The task has ended; its transfer is closed."), code="task_ended")
     if task.status != Status.RUNNING:
@@ -117,9 +120,9 @@ def end(grant: Grant, message: TransferEnd) -> TransferState:
 def _transfer_of(token: str) -> FileTransfer:
     """Return the transfer whose current offer the token belongs to; raises Unauthenticated."""
     transfer_id = tokens.transfer_id_in(token)
-    found = FileTransfer.objects.select_related("task").filter(pk=transfer_id or "")
-    transfer = found.only("id", "stored_file_id", "task__status", "task__offer", "task__kind")
-    row = transfer.first()
+    found = FileTransfer.objects.select_related("task__agent").filter(pk=transfer_id or "")
+    of_task = ("task__status", "task__offer", "task__kind", "task__agent__revoked_at")
+    row = found.only("id", "stored_file_id", *of_task).first()
     # A transfer that does not exist costs the same derivation as a wrong token.
     is_right = tokens.opens(token, transfer_id or "", row.task.offer if row else 0)
     if row is None or not is_right:

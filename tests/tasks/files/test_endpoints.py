@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
+from agents.models import Agent
 from tasks.choices import CANCELED, CANCELING, Status
 from tasks.files.preview import MAX_PREVIEW_BYTES
 from tasks.files.tokens import token_of
@@ -175,6 +177,15 @@ def test_token_is_void_when_the_task_has_ended(download):
     host_files.forget()
     answer = download.put(b"x")
     assert (answer.status, answer.json()["code"]) == (409, "task_ended")
+
+
+@pytest.mark.parametrize("make", ["download", "upload"])
+def test_token_of_a_revoked_host_is_void(request, make):
+    transfer = request.getfixturevalue(make)
+    Agent.objects.filter(pk=transfer.task.agent_id).update(revoked_at=timezone.now())
+    host_files.forget()
+    answer = transfer.ask("GET")
+    assert (answer.status, answer.json()["code"]) == (401, "revoked")
 
 
 def test_token_serves_while_the_task_is_being_canceled(download):
