@@ -4,7 +4,8 @@ Standard library only, and nothing of the agent: the server sends this very text
 first half of its installer, so that installing and upgrading lay out the same directory.
 Promises that nothing is left half done: a version is built beside the others, one rename
 makes it current, and a version on trial is taken back by the launcher, which belongs to
-no version, when it was started three times and never confirmed.
+no version, when it was started three times and never confirmed. A version counts as built
+when all of it is on disk, so that a power failure leaves none that only looks it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ CURRENT = "current"
 COMPLETE = "complete"
 TRIAL = "trial"
 FAILED = "failed"
+DIGEST_DIGITS = 64
 BUILD_SECONDS = 600
 """How long one step of building may take; a package index that hangs must not hold it."""
 
@@ -72,8 +74,15 @@ def folder_of(home: Path, version: str, sha256: str) -> Path:
 
 
 def is_complete(folder: Path) -> bool:
-    """Return whether a version was built to its end."""
-    return (folder / COMPLETE).exists()
+    """Return whether a version was built to its end: the mark holds its whole digest.
+
+    A mark that is empty or cut short is what a power failure leaves.
+    """
+    try:
+        text = (folder / COMPLETE).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return False
+    return len(text) == DIGEST_DIGITS and set(text) <= set("0123456789abcdef")
 
 
 def build_version(folder: Path, wheel: bytes, file_name: str, sha256: str) -> None:
@@ -84,11 +93,15 @@ def build_version(folder: Path, wheel: bytes, file_name: str, sha256: str) -> No
     file.write_bytes(wheel)
     try:
         run([sys.executable, "-m", "venv", str(folder)])
-        run([str(folder / "bin/python"), "-m", "pip", "install", "--quiet", str(file)])
+        # Wheels alone: building a package from its sources would run whatever it brings.
+        pip = [str(folder / "bin/python"), "-m", "pip", "install", "--only-binary=:all:"]
+        run([*pip, "--quiet", str(file)])
     finally:
         file.unlink(missing_ok=True)
+    # The mark must not be on disk before what it stands for: pip syncs none of its files.
+    os.sync()
     # Its absence tells a later run that this one was interrupted.
-    (folder / COMPLETE).write_text(sha256)
+    write(folder / COMPLETE, sha256, 0o644)
 
 
 def run(command: list[str]) -> str:
@@ -115,7 +128,7 @@ def run(command: list[str]) -> str:
 
 
 def write(path: Path, text: str, mode: int) -> None:
-    """Replace a file; nobody sees it half written or with wider rights."""
+    """Replace a file durably; nobody sees it half written or with wider rights."""
     temporary = path.with_name(path.name + ".new")
     descriptor = os.open(str(temporary), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "w") as file:
@@ -123,6 +136,16 @@ def write(path: Path, text: str, mode: int) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have on disk which names a folder holds."""
+    descriptor = os.open(str(folder), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_programs(home: Path) -> None:
@@ -132,11 +155,12 @@ def write_programs(home: Path) -> None:
 
 
 def switch(home: Path, folder: Path) -> None:
-    """Make a version the current one by one rename."""
+    """Make a version the current one by one rename, durably."""
     temporary = home / (CURRENT + ".new")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(folder.relative_to(home))
     temporary.replace(home / CURRENT)
+    sync_folder(home)
 
 
 def forget_trials(home: Path) -> None:

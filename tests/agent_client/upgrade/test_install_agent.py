@@ -44,7 +44,7 @@ def test_complete_version_is_kept(tmp_path: Path):
     sha256 = hashlib.sha256(b"wheel").hexdigest()
     folder = tmp_path / "versions" / f"1.0-{sha256[:12]}"
     folder.mkdir(parents=True)
-    (folder / "complete").touch()
+    (folder / "complete").write_text(sha256)
     url = f"file://{tmp_path}/a.whl"
     assert install_agent.install_version(tmp_path, url, sha256, "1.0", NO_OPTIONS) == folder
 

@@ -119,7 +119,7 @@ def test_newest_versions_are_kept_and_the_running_one(old):
     for number in range(3, 9):
         folder = versions.folder_of(old.home, f"{number}.0", f"{number}" * 64)
         folder.mkdir()
-        (folder / versions.COMPLETE).write_text("")
+        (folder / versions.COMPLETE).write_text(f"{number}" * 64)
         os.utime(folder / versions.COMPLETE, (2e9 + number, 2e9 + number))
     (old.home / "versions" / "9.0-interrupted").mkdir()
     gone = old.prune()
@@ -133,7 +133,7 @@ def test_version_that_still_watches_over_a_task_is_kept(old, new):
     for number in range(3, 7):
         folder = versions.folder_of(old.home, f"{number}.0", f"{number}" * 64)
         folder.mkdir()
-        (folder / versions.COMPLETE).write_text("")
+        (folder / versions.COMPLETE).write_text(f"{number}" * 64)
         os.utime(folder / versions.COMPLETE, (2e9 + number, 2e9 + number))
     versions.switch(old.home, new.folder)
     program = "import sys; sys.stdin.read()"
@@ -150,7 +150,7 @@ def test_fallback_of_a_trial_is_kept(old, new, release):
     for number in range(3, 7):
         folder = versions.folder_of(old.home, f"{number}.0", f"{number}" * 64)
         folder.mkdir()
-        (folder / versions.COMPLETE).write_text("")
+        (folder / versions.COMPLETE).write_text(f"{number}" * 64)
     new.prune()
     assert old.folder.exists()
 

@@ -176,7 +176,7 @@ async def test_welcome_keeps_the_version_and_removes_old_ones(old, new, release)
     for number in range(3, 8):
         folder = versions.folder_of(old.home, f"{number}.0", f"{number}" * 64)
         folder.mkdir()
-        (folder / versions.COMPLETE).write_text("")
+        (folder / versions.COMPLETE).write_text(f"{number}" * 64)
     old.open_trial(release)
     host = Host(new)
     host.upgrader.welcomed()
