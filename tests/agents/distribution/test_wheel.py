@@ -8,9 +8,12 @@ import io
 import re
 import tomllib
 import zipfile
+from importlib.metadata import requires, version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from agents.distribution.wheel import SourcesUnusable, Wheel, build_wheel
 from tests.rules.source_tree import ROOT
@@ -51,6 +54,15 @@ def test_pins_are_those_of_the_installation():
     project = tomllib.loads((SOURCES / "pyproject.toml").read_text())["project"]
     pinned = set(re.findall(r"(?m)^[\w.-]+==\S+", (ROOT / "requirements.txt").read_text()))
     assert set(project["dependencies"]) <= pinned
+
+
+def test_what_the_pinned_packages_need_is_pinned_too():
+    project = tomllib.loads((SOURCES / "pyproject.toml").read_text())["project"]
+    pinned = dict(one.split("==") for one in project["dependencies"])
+    assert {name: version(name) for name in pinned} == pinned
+    needed = [Requirement(text) for name in pinned for text in requires(name) or ()]
+    used = [one for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
+    assert {canonicalize_name(one.name) for one in used} <= {canonicalize_name(n) for n in pinned}
 
 
 @pytest.mark.parametrize("text", ['version = "1"\n', '__version__ = "../1"\n'])
