@@ -8,6 +8,7 @@ wins. Whatever is found half done at a start is brought to its end.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -94,8 +95,10 @@ class Installation:
             (self.home / TRIAL).rename(self.home / FAILED)
         except FileNotFoundError:
             return False
-        self._write_reason(wanted, code="upgrade_taken_back", detail=detail)
         switch(self.home, self.home / former)
+        # A full disk takes the words and not the way back; the renamed trial tells the rest.
+        with contextlib.suppress(OSError):
+            self._write_reason(wanted, code="upgrade_taken_back", detail=detail)
         return True
 
     def settle(self) -> bool:

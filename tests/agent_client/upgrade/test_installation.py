@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import msgspec
 import pytest
 
 from agent_client.protocol.releases import WantedRelease
-from agent_client.upgrade import versions
+from agent_client.upgrade import installation, versions
 from agent_client.upgrade.installation import KEEP_VERSIONS, find_installation
 
 
@@ -53,6 +54,19 @@ def test_version_that_is_taken_back_leaves_its_reason(old, new, release):
     assert (state.sha256, state.failed_order, state.code) == (old.sha256, 3, "upgrade_taken_back")
     assert state.detail == "The server did not welcome it."
     assert not new.confirm()
+
+
+def test_version_is_taken_back_also_when_the_disk_is_full(old, new, release, monkeypatch):
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    old.open_trial(release)
+    monkeypatch.setattr(installation, "write_durably", full)
+    assert new.take_back("The server did not welcome it.")
+    assert current(old.home) == "1.0"
+    failure = old.failure()
+    assert failure is not None
+    assert (failure.order, failure.code) == (3, "upgrade_taken_back")
 
 
 def test_launcher_takes_a_version_back_that_was_started_three_times(old, release):
