@@ -59,7 +59,7 @@ def receive(
         part = open_part(target, transfer)
         stack.callback(os.close, part.descriptor)
         fill(part, target, transfer, server=server, pace=pace, progress=progress)
-        finish(part.descriptor, target, transfer)
+        finish(part, target, transfer)
         move_into_place(part.name, target, overwrite=transfer.overwrite)
     progress.say(f"{transfer.path}: {amount(transfer.size_bytes or 0)} arrived whole")
 
@@ -161,13 +161,19 @@ def write_all(descriptor: int, data: bytes, offset: int) -> None:
         raise
 
 
-def finish(descriptor: int, target: Target, transfer: Transfer) -> None:
-    """Give the file its size, owner and mode, and have it on disk."""
-    os.ftruncate(descriptor, transfer.size_bytes or 0)
+def finish(part: Part, target: Target, transfer: Transfer) -> None:
+    """Give the file its size, owner and mode, and have it on disk; raises Rejected or OSError."""
+    os.ftruncate(part.descriptor, transfer.size_bytes or 0)
     if transfer.owner:
-        os.fchown(descriptor, *owner_ids(transfer.owner, target.path))
-    os.fchmod(descriptor, _mode(target, transfer))
-    os.fsync(descriptor)
+        os.fchown(part.descriptor, *owner_ids(transfer.owner, target.path))
+    os.fchmod(part.descriptor, _mode(target, transfer))
+    try:
+        os.fsync(part.descriptor)
+    except OSError:
+        # The memory may still show what the disk has refused, and the next fsync be silent.
+        with contextlib.suppress(OSError):
+            os.unlink(part.name, dir_fd=target.directory)
+        raise
 
 
 def move_into_place(part: str, target: Target, *, overwrite: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import random
@@ -150,6 +151,21 @@ def test_full_disk_is_refused_before_the_first_byte(move: Move) -> None:
     with pytest.raises(Rejected) as error:
         move.receive(size_bytes=2**60)
     assert (code_of(error), move.fake.sent_bytes) == ("disk_full", 0)
+
+
+def test_part_that_the_disk_refused_is_fetched_anew(
+    move: Move, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    data = filled(move)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="Input/output"):
+        patch.setattr(os, "fsync", refuse)
+        move.receive()
+    assert move.names() == []
+    move.receive()
+    assert (move.directory / "file").read_bytes() == data
 
 
 def test_owner_that_does_not_exist_is_named(move: Move) -> None:
