@@ -11,6 +11,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from django.db.models import Q
+
 from agents import database_clock, events
 from agents.choices import OPEN_ROLLOUTS, AgentStatus, RolloutState
 from agents.distribution import releases
@@ -29,6 +31,8 @@ MAX_ROLLOUTS_AT_ONCE = 100
 MAX_HOSTS = 10_000
 MAX_HOSTS_SHOWN = 500
 MAX_REASON_CHARACTERS = 500
+MAX_COMPLETED_KEPT = 20
+"""The newest completed roll-outs whose former versions stay, so that they can be rolled back."""
 
 
 def start_rollout(
@@ -108,14 +112,23 @@ def resume_rollout(rollout: Rollout, *, by: Principal) -> Rollout:
 
 
 def roll_back(rollout: Rollout, *, by: Principal) -> Rollout:
-    """Bring every host that was told to change back to what it ran before.
+    """Bring every host that is still to run this version back to what it ran before.
 
-    Hosts keep their former version on disk, so the way back needs no download there.
+    Hosts that were told something else since keep to that. Hosts keep their former version
+    on disk, so the way back needs no download there. Raises Conflict while a host is part of
+    another roll-out that is not over: that one would take its going back for a failure.
     """
     states = {*OPEN_ROLLOUTS, RolloutState.COMPLETED}
     with write_transaction():
+        elsewhere = RolloutHost.objects.filter(rollout__state__in=OPEN_ROLLOUTS).exclude(
+            rollout=rollout
+        )
+        if elsewhere.filter(agent__in=rollout.hosts.values("agent")).exists():
+            raise Conflict("Some of these hosts are part of another roll-out that is not over.")
         _move(rollout, states, RolloutState.ROLLED_BACK, by=by, action="rollout.roll_back")
         for place in _places(rollout, upto=rollout.stage):
+            if place.agent.release.wanted_sha256 != rollout.sha256:
+                continue
             former = releases.find(place.former_version)
             is_same = former is not None and former.sha256 == place.former_sha256
             want(
@@ -136,10 +149,14 @@ def advance_all() -> int:
 
 
 def digests_in_use() -> set[str]:
-    """Return the digests of the releases that some host may still be sent to."""
+    """Return the digests of the releases that some host may still be sent to, or back to."""
     wanted = HostRelease.objects.exclude(wanted_sha256="").values_list("wanted_sha256", flat=True)
     running = Rollout.objects.filter(state__in=OPEN_ROLLOUTS)
-    former = RolloutHost.objects.filter(rollout__in=running).exclude(former_sha256="")
+    completed = Rollout.objects.filter(state=RolloutState.COMPLETED).order_by("-id")
+    # Read first: not every database takes a limited query as part of another one.
+    newest = list(completed.values_list("id", flat=True)[:MAX_COMPLETED_KEPT])
+    can_go_back = Q(rollout__in=running) | Q(rollout__in=newest)
+    former = RolloutHost.objects.filter(can_go_back).exclude(former_sha256="")
     return {
         *wanted.distinct(),
         *running.values_list("sha256", flat=True),

@@ -14,7 +14,7 @@ from agents.distribution import releases
 from agents.distribution.wheel import Wheel
 from agents.models import Agent, HostRelease, Rollout
 from agents.services import rollouts
-from agents.services.host_releases import note_states
+from agents.services.host_releases import note_states, upgrade_agent
 from dialer_platform.errors import Conflict, Invalid
 
 pytestmark = pytest.mark.django_db
@@ -119,6 +119,57 @@ def test_rolled_back_hosts_are_wanted_as_they_were(hosts, principal):
     assert row.wanted_bytes == len(OLD.data)
     assert wanted(hosts[1]) == ""
     assert Rollout.objects.get().state == "rolled_back"
+
+
+def complete(rollout: Rollout, hosts: list[Agent], wheel: Wheel = NEW) -> Rollout:
+    """Have all hosts run what they are wanted to, until the roll-out is over."""
+    for _stage in rollout.stages:
+        for host in hosts:
+            say(host, wheel)
+        rollouts.advance_all()
+    rollout.refresh_from_db()
+    assert rollout.state == "completed"
+    return rollout
+
+
+def offer_third() -> Wheel:
+    """Return a third version, on offer."""
+    wheel = Wheel("3.0", b"newer")
+    releases.publish(wheel, settings.DIALER_DATA_DIR / releases.FOLDER)
+    return wheel
+
+
+def test_host_that_was_told_something_else_since_is_not_rolled_back(hosts, principal):
+    rollout = complete(begin(principal), hosts)
+    offer_third()
+    upgrade_agent(hosts[1], by=principal, version="3.0")
+    rollouts.roll_back(rollout, by=principal)
+    assert [wanted(host) for host in hosts] == ["1.0", "3.0", "1.0"]
+
+
+def test_rollout_is_not_rolled_back_while_another_one_has_its_hosts(hosts, principal):
+    rollout = complete(begin(principal), hosts)
+    third = offer_third()
+    later = rollouts.start_rollout(
+        by=principal, version="3.0", stages=["100%"], labels={"zone": "b"}
+    )
+    with pytest.raises(Conflict):
+        rollouts.roll_back(rollout, by=principal)
+    rollout.refresh_from_db()
+    assert (rollout.state, wanted(hosts[0])) == ("completed", "2.0")
+    complete(later, hosts[1:2], third)
+    rollouts.roll_back(rollout, by=principal)
+    assert [wanted(host) for host in hosts] == ["1.0", "3.0", "1.0"]
+
+
+def test_former_versions_of_the_newest_completed_rollouts_are_kept(hosts, principal, monkeypatch):
+    complete(begin(principal), hosts)
+    assert OLD.sha256 in rollouts.digests_in_use()
+    monkeypatch.setattr(rollouts, "MAX_COMPLETED_KEPT", 1)
+    third = offer_third()
+    complete(rollouts.start_rollout(by=principal, version="3.0", stages=["100%"]), hosts, third)
+    assert NEW.sha256 in rollouts.digests_in_use()
+    assert OLD.sha256 not in rollouts.digests_in_use()
 
 
 def test_labels_choose_the_hosts(hosts, principal):
