@@ -29,6 +29,7 @@ from agent_client.protocol.transfers import MAX_CHUNK_BYTES, Transfer
 
 FILE_MODE = 0o644
 _PART_MODE = 0o600
+_PERMISSIONS = 0o777
 _PART = re.compile(r"\..{1,120}\.[0-9a-z]{16}\.part", re.DOTALL)
 STALE_SECONDS = 7 * 24 * 3600
 _SHOWN_NAME = 80
@@ -205,14 +206,17 @@ def owner_ids(owner: str, path: str) -> tuple[int, int]:
 
 
 def _mode(target: Target, transfer: Transfer) -> int:
-    """Return the permissions to set: as asked, else as they were, else those of a new file."""
+    """Return the permissions to set: as asked, else as they were, else those of a new file.
+
+    Permissions alone: no order makes a file run as its owner or its group.
+    """
     if transfer.mode is not None:
-        return transfer.mode & 0o7777
+        return transfer.mode & _PERMISSIONS
     try:
         found = os.stat(target.name, dir_fd=target.directory, follow_symlinks=False)
     except FileNotFoundError:
         return FILE_MODE
-    return stat.S_IMODE(found.st_mode) & 0o777 if stat.S_ISREG(found.st_mode) else FILE_MODE
+    return found.st_mode & _PERMISSIONS if stat.S_ISREG(found.st_mode) else FILE_MODE
 
 
 def _digest_of_start(descriptor: int, total: int) -> tuple[hashlib._Hash, int]:

@@ -49,6 +49,11 @@ def test_file_arrives_under_its_name_and_nothing_else_stays(move: Move) -> None:
     assert move.names() == ["file"]
 
 
+def test_mode_gives_permissions_and_never_a_user(move: Move) -> None:
+    move.receive(mode=0o7755)
+    assert (move.directory / "file").stat().st_mode & 0o7777 == 0o755
+
+
 def test_empty_file_arrives(move: Move) -> None:
     move.receive()
     assert (move.directory / "file").read_bytes() == b""
