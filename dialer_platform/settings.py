@@ -244,6 +244,7 @@ HEARTBEAT_INTERVAL_SECONDS = 2.0
 LOST_AFTER_SECONDS = env.integer("DIALER_LOST_AFTER_SECONDS", 24 * 3600)
 LOG_LIMIT_BYTES = env.integer("DIALER_LOG_LIMIT_BYTES", 4 * 1024**3)
 FILE_MAX_BYTES = env.integer("DIALER_FILE_MAX_BYTES", 10 * 1024**3)
+FILE_TENANT_MAX_BYTES = env.integer("DIALER_FILE_TENANT_MAX_BYTES", 50 * 1024**3)
 FILE_KEEP_DAYS = env.integer("DIALER_FILE_KEEP_DAYS", 7)
 
 # --- probes -------------------------------------------------------------------

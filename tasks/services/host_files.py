@@ -22,6 +22,7 @@ from tasks.files import tokens
 from tasks.files.place import store
 from tasks.files.preview import MAX_PREVIEW_BYTES, read_preview
 from tasks.models import FileTransfer, StoredFile
+from tasks.services import file_share
 from tasks.services.stored_files import append, check_size, complete_file
 
 FRESH_SECONDS = 2.0
@@ -29,11 +30,15 @@ MAX_REMEMBERED = 4_096
 
 
 class Grant(NamedTuple):
-    """What one token opens: one file, in the direction of its kind."""
+    """What one token opens: one file, in the direction of its kind.
+
+    used_bytes is what the files of its tenant took when the database was asked.
+    """
 
     transfer_id: str
     kind: str
     file_id: str
+    used_bytes: int = 0
 
 
 _guard = threading.Lock()
@@ -59,7 +64,8 @@ def look_up(token: str) -> Grant:
         raise Conflict(_("The task has not started."), code="not_started")
     if transfer.stored_file_id is None:
         raise NotFound(_("There is no such file."))
-    grant = Grant(transfer.pk, task.kind, transfer.stored_file_id)
+    used_bytes = 0 if task.kind == Kind.FILE_UPLOAD else file_share.used_bytes(task.tenant_id)
+    grant = Grant(transfer.pk, task.kind, transfer.stored_file_id, used_bytes)
     with _guard:
         _known[token] = (time.monotonic() + FRESH_SECONDS, grant)
         _known.move_to_end(token)
@@ -93,10 +99,11 @@ def read_chunk(grant: Grant, offset: int, limit: int) -> bytes:
 
 
 def put_chunk(grant: Grant, offset: int, data: bytes, sha256: str) -> int:
-    """Store a chunk from the host and return what comes next."""
+    """Store a chunk from the host and return what comes next; raises TooLarge, DiskFull."""
     if grant.kind == Kind.FILE_UPLOAD:
         raise Conflict(_("This transfer goes to the host, not to the server."))
     check_size(offset + len(data), limit_bytes=_limit_of(grant))
+    _ensure_share(grant, offset + len(data))
     # The row is not read: what the store needs is the id, and it knows what is whole.
     return append(StoredFile(pk=grant.file_id), offset, data, sha256)
 
@@ -121,8 +128,9 @@ def _transfer_of(token: str) -> FileTransfer:
     """Return the transfer whose current offer the token belongs to; raises Unauthenticated."""
     transfer_id = tokens.transfer_id_in(token)
     found = FileTransfer.objects.select_related("task__agent").filter(pk=transfer_id or "")
-    of_task = ("task__status", "task__offer", "task__kind", "task__agent__revoked_at")
-    row = found.only("id", "stored_file_id", *of_task).first()
+    of_task = ("task__status", "task__offer", "task__kind", "task__tenant_id")
+    of_host = "task__agent__revoked_at"
+    row = found.only("id", "stored_file_id", *of_task, of_host).first()
     # A transfer that does not exist costs the same derivation as a wrong token.
     is_right = tokens.opens(token, transfer_id or "", row.task.offer if row else 0)
     if row is None or not is_right:
@@ -141,6 +149,13 @@ def _file_of(grant: Grant) -> StoredFile:
 def _limit_of(grant: Grant) -> int | None:
     """Return how large the file may be; None is the server's own limit."""
     return MAX_PREVIEW_BYTES if grant.kind == Kind.FILE_PREVIEW else None
+
+
+def _ensure_share(grant: Grant, size_bytes: int) -> None:
+    """Raise TooLarge when the file may not become as large; a repeat is never too much."""
+    growth = size_bytes - store().received(grant.file_id)
+    if growth > 0:
+        file_share.ensure_bytes(grant.used_bytes + growth)
 
 
 def _check_preview(file: StoredFile) -> None:

@@ -26,6 +26,7 @@ from dialer_platform.storage import write_transaction
 from tasks.files.place import ensure_room_for, store
 from tasks.files.store import Gap, WrongDigest
 from tasks.models import StoredFile
+from tasks.services.file_share import ensure_share
 
 MAX_NAME_CHARACTERS = 255
 UNFINISHED_SECONDS = 24 * 3600
@@ -64,6 +65,7 @@ def create_file(*, principal: Principal, fields: Mapping[str, Any]) -> StoredFil
     cleaned = _clean(fields)
     ensure_room_for(cleaned["size_bytes"])
     with write_transaction():
+        ensure_share(principal.tenant_id, files=1, size_bytes=cleaned["size_bytes"])
         file = StoredFile.objects.create(
             tenant_id=principal.tenant_id,
             created_by=principal.user,

@@ -20,6 +20,7 @@ from tasks.choices import Kind
 from tasks.files.orders import name_of
 from tasks.files.tokens import token_of
 from tasks.models import FileTransfer, StoredFile, Task
+from tasks.services.file_share import ensure_share
 from tasks.services.stored_files import keep_until
 
 AUDIT_ACTIONS = {
@@ -48,10 +49,15 @@ def check_files(principal: Principal, rows: Sequence[Row], prefixes: Sequence[st
 
 
 def open_transfers(principal: Principal, tasks: Sequence[Task], rows: Sequence[Row]) -> None:
-    """Write the transfers of new tasks, in the transaction of their submission."""
+    """Write the transfers of new tasks, in the transaction of their submission.
+
+    Raises TooLarge when the tenant has no room for what hosts are to send.
+    """
     pairs = [(task, row) for task, row in zip(tasks, rows, strict=True) if task.moves_a_file]
     if not pairs:
         return
+    if made := sum(task.kind != Kind.FILE_UPLOAD for task, _row in pairs):
+        ensure_share(principal.tenant_id, files=made)
     FileTransfer.objects.bulk_create([_transfer(principal, task, row) for task, row in pairs])
     sent = {row["file"]["id"] for _task, row in pairs if "id" in row["file"]}
     StoredFile.objects.filter(pk__in=sent).update(expires_time=keep_until())

@@ -14,7 +14,7 @@ from tasks.choices import RUNNING, STARTING
 from tasks.files import endpoints
 from tasks.files.place import store
 from tasks.models import StoredFile, Task
-from tasks.services import host_files
+from tasks.services import file_share, host_files
 from tasks.services.moves import move
 from tasks.services.specs import spec_of
 from tasks.services.stored_files import create_file, put_chunk
@@ -36,6 +36,7 @@ def _own_files(settings, tmp_path):
     settings.FILES_DIR = tmp_path / "files"
     settings.FILES_DIR.mkdir()
     host_files.forget()
+    file_share.forget()
     endpoints.limit.__init__()
 
 

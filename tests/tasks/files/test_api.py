@@ -76,6 +76,30 @@ def test_too_large_file_is_refused_at_once(client, settings):
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
+def test_files_of_a_tenant_are_limited_together_from_their_announcement_on(
+    client, settings, api_client, stranger
+):
+    settings.FILE_TENANT_MAX_BYTES = 10
+    sizes = [6, 4, 1, 0]
+    answers = [client.post(URL, {"name": "a", "size_bytes": n}, format="json") for n in sizes]
+    assert [answer.status_code for answer in answers] == [201, 201, 413, 201]
+    assert answers[2].json()["code"] == "too_large"
+    theirs = api_client(stranger).post(URL, {"name": "a", "size_bytes": 6}, format="json")
+    assert theirs.status_code == 201
+
+
+def test_deleted_file_makes_room_for_another(client, settings, announce):
+    settings.FILE_TENANT_MAX_BYTES = 5
+    client.delete(f"{URL}{announce(b'12345')}/")
+    assert client.post(URL, {"name": "a", "size_bytes": 5}, format="json").status_code == 201
+
+
+def test_number_of_a_tenants_files_is_limited(client, monkeypatch):
+    monkeypatch.setattr("tasks.services.file_share.MAX_FILES_PER_TENANT", 1)
+    answers = [client.post(URL, {"name": "a", "size_bytes": 1}, format="json") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 413]
+
+
 def test_full_disk_refuses_a_new_file_and_says_why(client, monkeypatch):
     monkeypatch.setattr("dialer_platform.storage.free_space.MIN_FREE_BYTES", 2**62)
     answer = client.post(URL, {"name": "a", "size_bytes": 1}, format="json")

@@ -10,7 +10,7 @@ from tasks.choices import CANCELED, CANCELING, Status
 from tasks.files.preview import MAX_PREVIEW_BYTES
 from tasks.files.tokens import token_of
 from tasks.models import StoredFile, Task
-from tasks.services import host_files
+from tasks.services import file_share, host_files
 from tasks.services.moves import move
 from tests.tasks.conftest import fresh
 from tests.tasks.files.conftest import ask, sha
@@ -109,6 +109,31 @@ def test_file_over_the_limit_is_refused(download, settings):
     settings.FILE_MAX_BYTES = 4
     answer = download.put(b"hello")
     assert (answer.status, answer.json()["code"]) == (413, "too_large")
+
+
+def look_again() -> None:
+    """Let the server read the database again before the next answer."""
+    host_files.forget()
+    file_share.forget()
+
+
+def test_host_fills_no_more_than_its_tenants_share(download, running, settings):
+    settings.FILE_TENANT_MAX_BYTES = 10
+    other = running("file_download")
+    assert (other.put(b"abcd").status, download.put(b"hello ").status) == (200, 200)
+    look_again()
+    answer = download.put(b"w", 6)
+    assert (answer.status, answer.json()["code"]) == (413, "too_large")
+    assert download.put(b"hello ").json() == {"next": 6}
+    assert other.end(b"abcd").status == 200
+    look_again()
+    assert download.put(b"w", 6).status == 413
+
+
+def test_chunk_asks_the_database_for_no_share(download, monkeypatch):
+    assert download.put(b"abc").status == 200
+    monkeypatch.setattr(file_share, "used_bytes", None)
+    assert download.put(b"def", 3).status == 200
 
 
 def test_full_disk_refuses_a_chunk_and_says_so(download, monkeypatch):

@@ -49,6 +49,21 @@ def test_script_has_no_file(client, host):
     assert (body["kind"], body["file"]) == ("script", None)
 
 
+def test_nothing_is_fetched_for_a_tenant_that_has_no_room(post, new_file, settings):
+    file = new_file(b"hello")
+    settings.FILE_TENANT_MAX_BYTES = 4
+    answer = post("file_download", {"path": "/srv/x"})
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert not Task.objects.exists()
+    assert post("file_upload", {"id": file.pk, "path": "/srv/x"}).status_code == 201
+
+
+def test_files_to_fetch_are_counted(post, monkeypatch):
+    monkeypatch.setattr("tasks.services.file_share.MAX_FILES_PER_TENANT", 1)
+    answers = [post("file_download", {"path": f"/srv/{name}"}) for name in "ab"]
+    assert [answer.status_code for answer in answers] == [201, 413]
+
+
 @pytest.mark.parametrize(
     ("file", "field"),
     [
