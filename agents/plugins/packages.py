@@ -95,13 +95,9 @@ def read_manifest(data: bytes) -> Manifest:
         raise TooLarge(f"A package may have at most {MAX_PACKAGE_BYTES // 1024**2} MiB.")
     try:
         text = _manifest_bytes(data)
-        value = yaml.safe_load(text)
-        manifest = msgspec.convert(value, Manifest)
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
         raise _invalid("file", "This is no tar.gz archive.") from error
-    except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
-        sentence = f"{MANIFEST_FILE} cannot be used: {error}"
-        raise _invalid("file", sentence[:MAX_SENTENCE_CHARACTERS]) from error
+    manifest = _parse_manifest(text)
     if manifest.name in BUILT_IN:
         raise _invalid("file", f"{manifest.name} is the name of a built-in plug-in.")
     return manifest
@@ -143,6 +139,17 @@ def _manifest_bytes(data: bytes) -> bytes:
                 found = archive.extractfile(member)
                 return bytes(found.read()) if found else b""
     raise _invalid("file", f"There is no {MANIFEST_FILE} in it.")
+
+
+def _parse_manifest(text: bytes) -> Manifest:
+    """Return the manifest as YAML says it; raises Invalid."""
+    try:
+        return msgspec.convert(yaml.safe_load(text), Manifest)
+    # PyYAML lets out what converting a value raises: a date that there is not is a
+    # ValueError, an empty number an IndexError, `!!bool x` a KeyError.
+    except Exception as error:  # whatever is wrong with it, it is refused
+        sentence = f"{MANIFEST_FILE} cannot be used: {error}"
+        raise _invalid("file", sentence[:MAX_SENTENCE_CHARACTERS]) from error
 
 
 def _check_is_new(tenant_id: str, manifest: Manifest, digest: str) -> None:

@@ -61,6 +61,10 @@ def test_package_is_kept_byte_for_byte_and_audited(tenant, archive):
         b"{" * 5_000,
         b"\xff\xfe",
         b"name: " + b"x" * 70_000,
+        b"name: x\nversion: 1.0.0\nentry: a.py\ndescription: 2024-13-45\n",
+        b"name: x\nversion: 1.0.0\nentry: a.py\ndescription: !!int ''\n",
+        b"name: x\nversion: 1.0.0\nentry: a.py\ndescription: !!bool x\n",
+        b"name: x\nversion: 1.0.0\nentry: a.py\ndescription: !!timestamp x\n",
     ],
 )
 def test_manifest_that_cannot_be_used_is_refused(tenant, archive, manifest):
@@ -101,6 +105,16 @@ def test_manifest_that_is_a_link_is_refused(tenant):
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         entry = tarfile.TarInfo("manifest.yaml")
         entry.type, entry.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(entry)
+    with pytest.raises(Invalid):
+        upload(buffer.getvalue())
+
+
+def test_archive_with_a_header_that_is_no_number_is_refused(tenant):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", format=tarfile.PAX_FORMAT) as tar:
+        entry = tarfile.TarInfo("manifest.yaml")
+        entry.pax_headers = {"GNU.sparse.map": "x"}
         tar.addfile(entry)
     with pytest.raises(Invalid):
         upload(buffer.getvalue())
