@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from agent_client.config import AgentConfig
+from agent_client.config_sources import file_candidates
 from agent_client.policy import Policy
 from agent_client.throttle import LIMITS_FILE
 from agent_client.transport.trust import Trust
@@ -18,8 +20,19 @@ def told_to_transfers(config: AgentConfig, *, policy: Policy, trust: Trust) -> d
         "package": str(Path(__file__).parents[2]),
         "servers": config.connection.servers,
         "roots": [str(root) for root in policy.roots()],
-        "hidden": [str(config.state_dir)],
+        "hidden": [str(one) for one in (config.state_dir, *own_files(config))],
         "ca_file": str(trust.ca_file or ""),
         "fingerprint": trust.fingerprint,
         "limits_file": str(config.state_dir / LIMITS_FILE),
     }
+
+
+def own_files(config: AgentConfig) -> Iterator[Path]:
+    """Yield what decides at the next start what the agent does, also where it is not there yet.
+
+    A server that could write one of them would have the last word, and not the host's owner.
+    """
+    yield from (one for one in (config.config_file, config.policy_file) if one is not None)
+    # Unlike getcwd, this does not fail where the directory is gone.
+    cwd = Path("/proc/self/cwd").readlink()
+    yield from file_candidates(None, {}, cwd=cwd, home=Path.home()).usual

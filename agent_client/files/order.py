@@ -19,8 +19,8 @@ class FilesOrder(msgspec.Struct, frozen=True, kw_only=True):
     """One transfer, and what this host allows it.
 
     servers are base addresses, tried in turn. roots are the directories of the host's
-    policy, hidden those of the agent itself. limits is an open descriptor of the agent's
-    limits, None when there is none.
+    policy, hidden the directories and files of the agent itself. limits is an open
+    descriptor of the agent's limits, None when there is none.
     """
 
     kind: TaskKind

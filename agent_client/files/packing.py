@@ -106,6 +106,9 @@ class _Packer:
             return
         with open(descriptor, "rb") as file:
             found = os.fstat(file.fileno())
+            if self._is_hidden(found):
+                self._leave_out(name, "the agent's own")
+                return
             self._check_room(found.st_size)
             info = self._info(name, found)
             info.size = found.st_size

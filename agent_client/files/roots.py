@@ -2,8 +2,8 @@
 
 A path is walked one component at a time by directory handles, and no component may be a
 link: whoever swaps one meanwhile makes the walk fail, never lead out. The roots themselves
-may be links, for the host's owner has named them. The agent's own directories are closed,
-also where a root contains them: its credential is there.
+may be links, for the host's owner has named them. The agent's own directories and files are
+closed, also where a root contains them: they hold its credential and what the host allows.
 """
 
 from __future__ import annotations
@@ -28,10 +28,13 @@ class Roots:
     """The directories below which files are moved."""
 
     def __init__(self, roots: Sequence[str], *, hidden: Sequence[str] = ()) -> None:
-        """Take absolute directories; those that do not exist allow nothing."""
+        """Take absolute directories; those that do not exist allow nothing.
+
+        hidden are directories and files of the agent, absolute; they need not exist.
+        """
         self._roots = tuple(roots)
         self._hidden = frozenset(_identities(hidden))
-        self._hidden_paths = tuple(os.path.realpath(one) for one in hidden)
+        self._hidden_paths = frozenset(_spellings(hidden))
 
     def split(self, path: str) -> tuple[str, tuple[str, ...]]:
         """Return the root that contains a path, and the components below it.
@@ -80,12 +83,13 @@ class Roots:
         finally:
             os.close(descriptor)
         try:
+            self._check_name(opened, parts[-1], path)
             yield opened, parts[-1]
         finally:
             os.close(opened)
 
     def is_hidden(self, found: os.stat_result) -> bool:
-        """Return whether this is one of the agent's own directories."""
+        """Return whether this is one of the agent's own directories or files."""
         return (found.st_dev, found.st_ino) in self._hidden
 
     def check_replaceable(self, path: str) -> None:
@@ -113,6 +117,18 @@ class Roots:
     def _check_hidden(self, descriptor: int, path: str) -> None:
         """Refuse the agent's own directories, by what they are and not by their names."""
         if self.is_hidden(os.fstat(descriptor)):
+            raise _belongs_to_agent(path)
+
+    def _check_name(self, directory: int, name: str, path: str) -> None:
+        """Refuse the agent's own files, by what they are, and by where one would be."""
+        place = os.readlink(f"/proc/self/fd/{directory}")
+        if os.path.join(place, name) in self._hidden_paths:
+            raise _belongs_to_agent(path)
+        try:
+            found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except OSError:
+            return  # Whoever opens it says what is the matter.
+        if self.is_hidden(found):
             raise _belongs_to_agent(path)
 
 
@@ -198,11 +214,19 @@ def explained(error: OSError, path: str) -> Exception:
     return unusable(path, texts[error.errno]) if error.errno in texts else error
 
 
-def _identities(directories: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield device and inode of directories that exist."""
-    for directory in directories:
+def _spellings(paths: Sequence[str]) -> Iterator[str]:
+    """Yield where each path is, and where it leads when it is a link itself."""
+    for path in paths:
+        above, name = os.path.split(path)
+        yield os.path.join(os.path.realpath(above), name)
+        yield os.path.realpath(path)
+
+
+def _identities(paths: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield device and inode of what exists."""
+    for path in paths:
         try:
-            found = os.stat(directory)
+            found = os.stat(path)
         except OSError:
             continue
         yield found.st_dev, found.st_ino

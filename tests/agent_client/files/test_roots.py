@@ -198,6 +198,24 @@ def test_directory_that_holds_the_agents_own_is_not_replaced(place: Place) -> No
     roots.check_replaceable(str(place.outside))
 
 
+@pytest.mark.parametrize("name", ["a/file", "a/not-there", "missing/file", "linked", "same"])
+def test_file_of_the_agent_is_neither_read_nor_written(place: Place, name: str) -> None:
+    (place.root / "linked").symlink_to(place.root / "file")
+    (place.root / "same").hardlink_to(place.root / "a" / "file")
+    own = [place.root / "a/file", place.root / "a/not-there", place.root / "missing/file"]
+    roots = Roots([str(place.root)], hidden=[*map(str, own), str(place.root / "linked")])
+    with (
+        pytest.raises(Rejected) as error,
+        roots.parent(str(place.root / name), create=True) as (_, last),
+    ):
+        pytest.fail(f"{last} was let through")
+    assert error.value.code == "policy_denied"
+    with pytest.raises(Rejected):
+        roots.check_replaceable(str(place.root / "a"))
+    with roots.parent(str(place.root / "a" / "other")) as (_, last):
+        assert last == "other"
+
+
 def test_without_roots_nothing_is_allowed(place: Place) -> None:
     with pytest.raises(Rejected) as error:
         Roots([]).split(str(place.root / "file"))
