@@ -191,6 +191,19 @@ def test_adding_a_host_shows_the_command_once(page_client, admin_user):
     assert EnrolmentToken.objects.get().max_uses == 1
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", "open this console under an address"), ("zh-hans", "打开本控制台")],
+)
+def test_command_with_a_local_address_says_how_to_get_another(
+    page_client, admin_user, language, words
+):
+    headers = {**HTMX, "Host": "127.0.0.1:8000", "Accept-Language": language}
+    html = page_client(admin_user).post("/agents/enrol/", headers=headers).content.decode()
+    assert words in html
+    assert "manage.py enroll --url" in html
+
+
 def test_adding_a_host_is_for_administrators(page_client, operator_user):
     client = page_client(operator_user)
     assert client.post("/agents/enrol/").status_code == 403
