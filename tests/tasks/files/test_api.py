@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+from types import SimpleNamespace
 
 import pytest
 
 from dialer_platform.accounts.models import AuditEvent
 from tasks.files.place import store
+from tasks.logs.space import ensure_room
 from tasks.models import StoredFile
 from tests.tasks.conftest import content_of
 from tests.tasks.files.conftest import OCTETS, sha
@@ -102,6 +105,15 @@ def test_number_of_a_tenants_files_is_limited(client, monkeypatch):
 
 def test_full_disk_refuses_a_new_file_and_says_why(client, monkeypatch):
     monkeypatch.setattr("dialer_platform.storage.free_space.MIN_FREE_BYTES", 2**62)
+    answer = client.post(URL, {"name": "a", "size_bytes": 1}, format="json")
+    assert (answer.status_code, answer.json()["code"]) == (503, "disk_full")
+
+
+def test_disk_that_is_too_full_for_files_still_takes_tasks(client, monkeypatch):
+    usage = SimpleNamespace(free=512 * 1024**2)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
+    monkeypatch.setattr("tasks.logs.space._last", (float("-inf"), True))
+    ensure_room()
     answer = client.post(URL, {"name": "a", "size_bytes": 1}, format="json")
     assert (answer.status_code, answer.json()["code"]) == (503, "disk_full")
 
