@@ -199,6 +199,7 @@ class App:
         self.config, self.policy = config, policy
         slots = policy.slots(config.task.max_concurrent_tasks)
         self._capacity = msgspec.structs.replace(self._capacity, slots=slots)
+        self.dialing.limit(policy)
         self.plugins.limit(policy)
         self.runs.limit(policy, max_execution_seconds=config.task.max_execution_seconds)
         self.throttle.reconfigure(

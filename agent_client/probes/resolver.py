@@ -43,7 +43,10 @@ class Resolver:
         lookup: Lookup = system_lookup,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Judge answers by the policy; the default one denies link-local and metadata."""
+        """Judge answers by the policy; the default one denies link-local and metadata.
+
+        Another policy may be set at any time: it judges every answer from then on.
+        """
         self.policy = policy or TargetPolicy()
         self._lookup = lookup
         self._clock = clock

@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -79,6 +78,8 @@ class Dialing:
             on_set=self._take,
         )
         self._parts = parts
+        # It may have changed between the making of the parts and their being known.
+        parts.limit(self._policy)
         parts.start()
 
     def stop(self) -> None:
@@ -86,6 +87,13 @@ class Dialing:
         parts, self._parts = self._parts, None
         if parts is not None:
             parts.stop()
+
+    def limit(self, policy: Policy) -> None:
+        """Keep to another policy from now on; what runs goes on, its next run is judged anew."""
+        self._policy = policy
+        parts = self._parts
+        if parts is not None:
+            parts.limit(policy)
 
     def named(self, revision: int | None) -> None:
         """Note which revision of the probes the server has."""
@@ -140,20 +148,26 @@ class _Parts:
         self.watermarks = Watermarks(self.outbox.recovered_snapshot, self.outbox.recovered_tail)
         self.outbox.recovered_tail = []
         self.writer = ResultWriter(self.outbox, self.watermarks, on_stored=self._stored)
-        targets = policy.probe_targets
-        self.resolver = Resolver(TargetPolicy(targets.deny, targets.allow))
+        self.resolver = Resolver()
+        self.limit(policy)
         self.loop = SelectorLoop(self.resolver, max_in_flight=SOCKET_RUNS + 1)
         self.clock = SteadyClock()
         self.scheduler = Scheduler(
             agent_id,
             pool=DialPool(settings.max_workers),
             sockets=self.loop,
-            prepare=partial(prepare, denied_kinds=denied_kinds(policy)),
+            prepare=lambda task: prepare(task, denied_kinds=self._denied_kinds),
             blocks=needs_thread,
             record=self.writer.put,
             clock=self.clock,
             limits=Limits(settings.task_timeout, settings.queue_size_limit),
         )
+
+    def limit(self, policy: Policy) -> None:
+        """Judge kinds and addresses by another policy; safe in any thread."""
+        targets = policy.probe_targets
+        self.resolver.policy = TargetPolicy(targets.deny, targets.allow)
+        self._denied_kinds = denied_kinds(policy)
 
     def start(self) -> None:
         """Start all threads; what was due before is told first."""

@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 
 from agent_client.config import SETTINGS, AgentConfig, load_config
-from agent_client.policy import Policy
+from agent_client.policy import Policy, ProbeTargets
 from agent_client.reload import changes_between, is_live
 from tests.agent_client.fake_server import fake_server, spec
+from tests.agent_client.probing.probes import task
 from tests.agent_client.test_app import config_for, running_app
 from tests.agent_client.test_main_agent import Host, host
 
@@ -68,6 +69,27 @@ async def test_probe_only_policy_refuses_scripts_from_the_reload_on(tmp_path):
             app.reconfigure(config, Policy(work=("probes",)))
             app.runs.offers([spec(1, "true")])
             assert app.runs.holds() == ()
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Policy(probe_targets=ProbeTargets(deny=("127.0.0.0/8",))),
+        Policy(work=("scripts",)),
+    ],
+    ids=["addresses", "work"],
+)
+async def test_probes_keep_to_the_policy_of_the_reload(tmp_path, policy):
+    async with fake_server() as server:
+        server.dial.revision = 1
+        server.dial.probes = (task(1, kind="http", target=server.url, interval=0.2),)
+        async with running_app(config_for(server, tmp_path)) as app:
+            await server.until(lambda: server.dial.results)
+            assert {one.reason for one in server.dial.results.values()} != {"denied"}
+            app.reconfigure(app.config, policy)
+            await server.until(
+                lambda: any(one.reason == "denied" for one in server.dial.results.values())
+            )
 
 
 async def said(process: asyncio.subprocess.Process, text: str) -> str:
