@@ -25,9 +25,13 @@ from agent_client.config import AgentConfig, http_url, load_config
 from agent_client.errors import AgentError, ConfigError, ExitCode
 from agent_client.health.report import Health
 from agent_client.policy import POLICY_FILE, load_policy
-from agent_client.state import StateDirectory
+from agent_client.registration import trust_of
+from agent_client.state import Identity, StateDirectory
 from agent_client.storage import report
 from agent_client.sub_agent.group import make_group
+from agent_client.transport.base import is_loopback
+from agent_client.transport.polling import adapter_for
+from agent_client.transport.trust import Trust
 
 SERVER_SECONDS = 5.0
 MIN_FREE_BYTES = 64 * 1024 * 1024
@@ -116,19 +120,41 @@ def look_at_identity(config: AgentConfig) -> Iterator[Finding]:
 
 
 def look_at_server(config: AgentConfig) -> Iterator[Finding]:
-    """Say whether the server answers."""
+    """Say whether the server answers, to whom the agent itself would speak and no other."""
+    trust = trust_of(config, _identity(config))
     for address in config.connection.servers:
-        url = f"{http_url(address)}/healthz"
         try:
-            answer = requests.get(url, timeout=SERVER_SECONDS, allow_redirects=False)
-        except requests.RequestException as error:
+            status = _health_status(http_url(address), trust)
+        except AgentError as error:
+            yield Finding("server", f"{address} is not believed: {error.detail}", error.remedy)
+            continue
+        except OSError as error:  # those of requests too
             reason = str(error.__cause__ or error).partition(":")[0][:120]
             remedy = "Check its address, that it runs, and what stands between (proxy, firewall)."
             yield Finding("server", f"{address} does not answer ({reason})", remedy)
             continue
-        is_well = answer.status_code == 200
+        is_well = status == 200
         remedy = "" if is_well else "Check that this is a Dialer server and no proxy in its place."
-        yield Finding("server", f"{address} answers {answer.status_code}", remedy)
+        yield Finding("server", f"{address} answers {status}", remedy)
+
+
+def _health_status(address: str, trust: Trust) -> int:
+    """Return the status that the server's health has; raises AgentError or OSError."""
+    with requests.Session() as session:
+        session.trust_env = not is_loopback(address)
+        context = trust.context_for(address)
+        if context is not None:
+            session.mount("https://", adapter_for(context))
+        answer = session.get(f"{address}/healthz", timeout=SERVER_SECONDS, allow_redirects=False)
+        return answer.status_code
+
+
+def _identity(config: AgentConfig) -> Identity | None:
+    """Return who the host is; None also when that is not readable, which look_at_identity says."""
+    try:
+        return StateDirectory(config.state_dir).load_identity()
+    except AgentError:
+        return None
 
 
 def look_at_agent(config: AgentConfig) -> Iterator[Finding]:
@@ -145,10 +171,7 @@ def look_at_agent(config: AgentConfig) -> Iterator[Finding]:
 
 def look_at_storage(config: AgentConfig) -> Iterator[Finding]:
     """Say how much of each kind lies on the disk, and what bounds it."""
-    try:
-        identity = StateDirectory(config.state_dir).load_identity()
-    except AgentError:
-        identity = None  # look_at_identity says what is wrong with it
+    identity = _identity(config)
     for one in report(config, identity.installation if identity else ""):
         yield Finding("storage", f"{one.name} {one.size_bytes / 2**20:.1f} MiB ({one.bound})")
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from agent_client.policy import POLICY_FILE
+from agent_client.state import Identity, StateDirectory
+from tests.agent_client.probes.certificates import Authority
 
 
 @pytest.fixture(autouse=True)
@@ -17,10 +22,42 @@ def empty_place(monkeypatch, tmp_path):
     monkeypatch.delenv("AGENT_CONFIG_FILE", raising=False)
 
 
-def findings(run, tmp_path, *words: str) -> dict[str, list[str]]:
+class Healthy(BaseHTTPRequestHandler):
+    """A server that is well."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+@pytest.fixture
+def authority(tmp_path) -> Authority:
+    """Return a private authority that no host knows by itself."""
+    (tmp_path / "authority").mkdir()
+    return Authority(tmp_path / "authority")
+
+
+@pytest.fixture
+def https(authority) -> Iterator[str]:
+    """Return the address of a server with a certificate of that authority."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Healthy)
+    server.socket = authority.server().wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"https://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def findings(
+    run, tmp_path, *words: str, server: str = "http://127.0.0.1:1"
+) -> dict[str, list[str]]:
     """Return the remedies by subject; "" where it is well."""
-    server = ("--server", "http://127.0.0.1:1")
-    outcome = run("doctor", "--json", "--state-dir", str(tmp_path / "state"), *server, *words)
+    outcome = run(
+        "doctor", "--json", "--state-dir", str(tmp_path / "state"), "--server", server, *words
+    )
     found: dict[str, list[str]] = {}
     for one in json.loads(outcome.out):
         found.setdefault(one["subject"], []).append(one["remedy"])
@@ -47,6 +84,24 @@ def test_policy_that_is_not_trusted_is_named(run, tmp_path):
     policy.write_text("work: [probes]\n")
     policy.chmod(0o666)
     assert findings(run, tmp_path)["policy"][0].startswith("Run: chmod 600")
+
+
+def test_server_is_believed_as_the_agent_believes_it(run, tmp_path, authority, https):
+    ca_file = ("--ca-file", str(authority.root_file))
+    assert findings(run, tmp_path, *ca_file, server=https)["server"] == [""]
+    assert findings(run, tmp_path, server=https)["server"] != [""]
+    pin = ("--server-fingerprint", "ab" * 32)
+    assert findings(run, tmp_path, *pin, server=https)["server"] != [""]
+
+
+def test_what_was_trusted_at_the_registration_is_trusted_here(run, tmp_path, authority, https):
+    state = StateDirectory(tmp_path / "state")
+    state.lock()
+    state.save_identity(
+        Identity(instance_id="i", agent_id="a", agent_token="t", ca_file=str(authority.root_file))
+    )
+    state.close()
+    assert findings(run, tmp_path, server=https)["server"] == [""]
 
 
 def test_text_is_for_people_and_the_code_says_that_something_is_wrong(run, tmp_path):
