@@ -1,9 +1,9 @@
 """What this host lets a server ask of it: the local policy file has the last word.
 
 The file belongs to the host's owner. No message can change it, so a stolen server or
-account can do here what the file allows and nothing more. It is read at start; a file that
-others may write, or that holds an unknown key, stops the agent instead of being guessed
-at. Without a file everything is allowed that needs no further right: the agent's own user,
+account can do here what the file allows and nothing more. It is read at start and at
+SIGHUP; a file that others may write, or that holds an unknown key, is refused instead of
+being guessed at. Without a file everything is allowed that needs no further right: the agent's own user,
 its home directory, built-in plug-ins; never the installation of code.
 """
 
@@ -30,7 +30,8 @@ WORKS: tuple[Work, ...] = ("scripts", "files", "probes", "plugins")
 
 DEFAULT_TEXT = """\
 # What this host lets its server ask of it. Only its owner changes this file: no server can.
-# It is read at the agent's start. Remove a line to get its default.
+# It is read at the agent's start and at SIGHUP (systemctl reload).
+# Remove a line to get its default.
 
 # Kinds of work: scripts, files, probes, plugins. A host for probes alone: [probes]
 work: [scripts, files, probes, plugins]

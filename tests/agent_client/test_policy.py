@@ -42,6 +42,10 @@ def test_default_file_says_exactly_the_default_policy(path):
     assert set(yaml.safe_load(DEFAULT_TEXT)) == set(Policy.__struct_fields__)
 
 
+def test_default_file_says_when_it_is_read():
+    assert "read at the agent's start and at SIGHUP (systemctl reload)." in DEFAULT_TEXT
+
+
 def test_existing_file_is_never_overwritten(path):
     written(path, "work: [probes]\n")
     write_default(path)
