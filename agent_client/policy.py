@@ -3,8 +3,8 @@
 The file belongs to the host's owner. No message can change it, so a stolen server or
 account can do here what the file allows and nothing more. It is read at start and at
 SIGHUP; a file that others may write, or that holds an unknown key, is refused instead of
-being guessed at. Without a file everything is allowed that needs no further right: the agent's own user,
-its home directory, built-in plug-ins; never the installation of code.
+being guessed at. Without a file everything is allowed that needs no further right: the
+agent's own user, its home directory, built-in plug-ins; never the installation of code.
 """
 
 from __future__ import annotations
