@@ -81,7 +81,8 @@ def host_of(stack: Stack, agent_id: str) -> dict[str, Any]:
     return dict(stack.get(f"/api/v1/agents/{agent_id}/").json())
 
 
-def upgrade(stack: Stack, agent_id: str, release: Release) -> None:
-    """Ask for a version by the API."""
+def upgrade(stack: Stack, agent_id: str, release: Release) -> dict[str, Any]:
+    """Ask for a version by the API and return the host as it is then."""
     answer = stack.post(f"/api/v1/agents/{agent_id}/upgrade/", {"version": release.version})
     assert answer.status_code == 200, answer.text
+    return dict(answer.json())
