@@ -100,6 +100,7 @@ def _ask(
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            preexec_fn=_hear_hangups,
         )
     except OSError:
         return None
@@ -110,6 +111,11 @@ def _ask(
             _hang_up(process)
             return None
     return parse(output) if process.returncode == 0 else None
+
+
+def _hear_hangups() -> None:
+    """Undo what nohup did to this agent: its children would not hear a hang-up either."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _hang_up(process: subprocess.Popen[bytes]) -> None:

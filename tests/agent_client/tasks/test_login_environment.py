@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pwd
+import signal
 import time
 
 import pytest
@@ -55,12 +56,17 @@ def test_minimum_is_used_when_the_shell_hangs(shell):
     assert time.monotonic() - began < 5
 
 
-def test_shell_that_hangs_may_release_its_locks(shell, tmp_path, monkeypatch):
+@pytest.mark.parametrize("disposition", [signal.SIG_DFL, signal.SIG_IGN], ids=["", "nohup"])
+def test_shell_that_hangs_may_release_its_locks(shell, tmp_path, monkeypatch, disposition):
     """An interactive shell ignores TERM, and KILL would leave the lock for ever."""
     monkeypatch.setattr(login_environment, "HANGUP_SECONDS", 30.0)
     shell("#!/bin/bash\ntrap 'rm lock' EXIT\ntrap '' TERM\ntouch lock\nsleep 60\n")
     # Time for a busy host to come as far as the lock, or the hang-up would find no trap set.
-    login_environment.read_login_environment(logger=LOGGER, timeout_seconds=2.0)
+    former = signal.signal(signal.SIGHUP, disposition)
+    try:
+        login_environment.read_login_environment(logger=LOGGER, timeout_seconds=2.0)
+    finally:
+        signal.signal(signal.SIGHUP, former)
     assert not (tmp_path / "lock").exists()
 
 

@@ -146,6 +146,7 @@ def test_the_last_line_without_newline_is_shown_at_the_end(page: Page, log: LogS
 def test_search_counts_and_steps(page: Page, log: LogServer) -> None:
     log.write(numbered(1, 300))
     log.open()
+    expect(page.locator(".log-row").last).to_be_visible()
     page.get_by_label("search").fill("LINE 10")
     expect(page.locator("[data-log=count]")).to_have_text("1/11")
     page.get_by_label("search").press("Enter")

@@ -136,8 +136,9 @@ def test_what_is_wrong_stays_in_sight_after_the_live_check_of_a_refused_form(
 def test_the_cancel_button_of_the_list_is_in_sight_at_1280(console: Page) -> None:
     task = submit(console, "A name of a usual length", "sleep 60")
     console.goto("/tasks/")
-    button = console.get_by_test_id(f"task-row-{task}").locator(".actions button")
-    box = button.bounding_box()
+    row = console.get_by_test_id(f"task-row-{task}")
+    expect(row).to_contain_text("running")  # its row is not replaced any more
+    box = row.locator(".actions button").bounding_box()
     panel = console.locator(".table-wrap").bounding_box()
     assert box and panel and box["x"] + box["width"] <= panel["x"] + panel["width"]
 
