@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.conf import settings
 from django.test import Client
 from rest_framework.test import APIClient
 
+from agents import connections, credentials, fleet, hot, release_duty
 from dialer_platform import runtime
 from dialer_platform.accounts.choices import Role
 from dialer_platform.accounts.models import Membership, Tenant, User
@@ -46,6 +47,15 @@ def _fast_and_quiet(settings, monkeypatch):
     """Hash passwords fast, and start no background services for a mere request."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     monkeypatch.setattr(runtime, "ensure_started", lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def _hosts_forgotten() -> Iterator[None]:
+    """Forget the hosts of a test: the next one's tasks would be given to them."""
+    yield
+    for memory in (hot, fleet, credentials, release_duty):
+        memory.clear()
+    connections._connections.clear()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 
 from tests.services import POSTGRES_URL, fresh_database
 
+PLUGIN = "tests.storage_only"
 SUITES = ("tests/accounts", "tests/agents", "tests/tasks", "tests/templates_app")
 
 
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
     try:
         with fresh_database() as url:
             done = subprocess.run(
-                [sys.executable, "-m", "pytest", "-q", *SUITES, *arguments],
+                [sys.executable, "-m", "pytest", "-q", "-p", PLUGIN, *SUITES, *arguments],
                 env={**os.environ, "DATABASE_URL": url},
             )
             drop_leftovers(url.rpartition("/")[2])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from agents import connections, credentials, fleet, hot, inbox, release_duty, revocations
+from agents import inbox, revocations
 from agents.models import Agent
 from agents.principal import AgentPrincipal
 from agents.services.main_agents import create_main_agent
@@ -21,11 +21,8 @@ def _clean_process(settings, tmp_path) -> Iterator[None]:
     settings.DIALER_DATA_DIR = tmp_path
     yield
     inbox.stop()
-    for memory in (hot, credentials, fleet, release_duty):
-        memory.clear()
     inbox._dirty.clear()
     revocations._seen.clear()
-    connections._connections.clear()
     installation.forget()
 
 

@@ -12,7 +12,7 @@ from agents.services.enrolment import register
 from dialer_platform.accounts.models import AuditEvent
 
 # The page of a host shows plug-ins, whose samples live in the other database.
-pytestmark = pytest.mark.django_db(databases=["default", "series"])
+pytestmark = pytest.mark.django_db(databases="__all__")
 
 HTMX = {"HX-Request": "true"}
 GPU = {

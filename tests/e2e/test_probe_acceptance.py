@@ -114,9 +114,9 @@ def test_target_changed_while_it_runs_counts_from_the_next_run(
 def test_removed_probe_never_runs_again_queued_or_running(stack: Stack, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     ids = [
-        script(stack, f"echo {n} >> {ledger}; sleep 1.5", interval=2, timeout=10) for n in range(4)
+        script(stack, f"echo {n} >> {ledger}; sleep 8", interval=2, timeout=10) for n in range(4)
     ]
-    # Two threads and four probes: two run, two wait.
+    # Two threads and four probes: two run, two wait, for longer than from beat to beat.
     wait_for(lambda: agent_of(stack)["thread_pool"]["pending_tasks"] >= 1, seconds=60)
     wait_for(ledger.exists)
     for probe_id in ids:

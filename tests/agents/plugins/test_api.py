@@ -15,7 +15,7 @@ from agents.plugins.models import AgentPlugin, PluginPackage
 from agents.plugins.services import Change, set_plugin
 from tests.agents.plugins.conftest import SIGNATURE
 
-pytestmark = pytest.mark.django_db(databases=["default", "series"])
+pytestmark = pytest.mark.django_db(databases="__all__")
 
 PACKAGES = "/api/v1/plugins/packages/"
 

@@ -17,7 +17,7 @@ from agents.principal import AgentPrincipal
 from tests.agents.asgi_client import call
 from tests.agents.plugins.conftest import SIGNATURE
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "series"])
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 SET = "/api/v1/plugins/agent"
 SAMPLES = "/api/v1/plugins/samples"

@@ -17,7 +17,7 @@ from agents.plugins.packages import upload_package
 from agents.plugins.services import Change, set_plugin
 from tests.agents.plugins.conftest import SIGNATURE
 
-pytestmark = pytest.mark.django_db(databases=["default", "series"])
+pytestmark = pytest.mark.django_db(databases="__all__")
 
 PACKAGES = "/agents/plugin-packages/"
 

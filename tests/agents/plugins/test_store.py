@@ -12,7 +12,7 @@ from agents.plugins import metrics, queries, retention, store
 from agents.plugins.series.models import PluginLine, PluginSpan
 from agents.plugins.spans import MAX_METRICS_PER_SPAN, MINUTE, QUARTER, Figure, Span, decode, encode
 
-pytestmark = pytest.mark.django_db(databases=["default", "series"])
+pytestmark = pytest.mark.django_db(databases="__all__")
 
 NOW = 1_800_000_000.0
 

@@ -12,7 +12,7 @@ from agents.services import presence, system_news
 from tests.agents import wire
 
 # The page of a host shows plug-ins, whose samples live in the other database.
-pytestmark = pytest.mark.django_db(databases=["default", "series"])
+pytestmark = pytest.mark.django_db(databases="__all__")
 
 
 @pytest.fixture
