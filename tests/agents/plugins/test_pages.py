@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
@@ -181,7 +182,7 @@ def test_page_costs_the_same_for_any_number_of_lines_and_samples(operator, agent
         store.flush()
         with (
             CaptureQueriesContext(connections["default"]) as main,
-            CaptureQueriesContext(connections["series"]) as series,
+            CaptureQueriesContext(connections[settings.SERIES_DATABASE]) as series,
         ):
             operator.get(url)
         counts.append((len(main), len(series)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from django.conf import settings
 from django.db import DatabaseError
 
 from agent_client.protocol.plugins import PluginSample
@@ -61,7 +62,7 @@ def test_hosts_and_plugins_are_kept_apart():
 def test_flush_of_many_hosts_is_few_queries(django_assert_max_num_queries):
     for number in range(100):
         store.add(f"a-{number}", [sample()])
-    with django_assert_max_num_queries(10, using="series"):
+    with django_assert_max_num_queries(10, using=settings.SERIES_DATABASE):
         assert store.flush() == 200
 
 
