@@ -95,6 +95,11 @@ def test_probes_are_exported_without_formulas(client, new_probe):
     assert "attachment" in answer["Content-Disposition"]
 
 
+def test_export_shows_nothing_of_another_tenant(client, api_client, stranger, probe):
+    assert json.loads(client.get(f"{URL}export/").getvalue())[0]["id"] == probe.pk
+    assert json.loads(api_client(stranger).get(f"{URL}export/").getvalue()) == []
+
+
 def test_results_are_exported(client, agent, probe):
     bring(agent, result(probe, "down", error="@x"))
     url = f"{URL}{probe.pk}/results/?download="
