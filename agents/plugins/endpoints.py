@@ -66,7 +66,7 @@ async def take_samples(
         # The plug-in may have become active in another process a moment ago.
         names = await offload.run(_active_names, principal.agent_id)
         intake = read_samples(body, is_wanted=lambda name: name in names, now=now)
-    store.add(principal.agent_id, intake.samples)
+    store.add(principal.agent_id, intake.samples, tenant_id=principal.tenant_id)
     answer = {
         "accepted": len(intake.samples),
         "refused": [one._asdict() for one in intake.refused],

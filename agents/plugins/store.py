@@ -49,6 +49,7 @@ class Line(NamedTuple):
 class Newest(NamedTuple):
     """The newest values of one plug-in on one host."""
 
+    tenant_id: str
     at: float
     metrics: Mapping[str, float]
 
@@ -67,11 +68,12 @@ _stopping = threading.Event()
 _thread: threading.Thread | None = None
 
 
-def add(agent_id: str, samples: Sequence[PluginSample]) -> None:
+def add(agent_id: str, samples: Sequence[PluginSample], *, tenant_id: str) -> None:
     """Take checked samples of one host; never waits for the database."""
     with _guard:
         for sample in samples:
             _add_figures(agent_id, sample)
+            _note_newest((agent_id, sample.plugin), sample, tenant_id)
             _add_lines(agent_id, sample)
 
 
@@ -148,18 +150,18 @@ def _add_figures(agent_id: str, sample: PluginSample) -> None:
                 continue
             span = _spans[key] = Span()
         dropped["metrics"] += span.add(sample.at, sample.metrics)
-    _note_newest((agent_id, sample.plugin), sample)
 
 
-def _note_newest(key: tuple[str, str], sample: PluginSample) -> None:
-    """Keep the newest values; the plug-in silent for longest makes room."""
+def _note_newest(key: tuple[str, str], sample: PluginSample, tenant_id: str) -> None:
+    """Keep the newest values; the plug-in silent for longest makes room; under the guard."""
     known = _newest.pop(key, None)  # put back at the end: the order is that of arrival
     if known and known.at > sample.at:
         _newest[key] = known
         return
     if len(_newest) >= MAX_NEWEST:
         del _newest[next(iter(_newest))]
-    _newest[key] = Newest(sample.at, sample.metrics or (known.metrics if known else {}))
+    metrics = sample.metrics or (known.metrics if known else {})
+    _newest[key] = Newest(tenant_id, sample.at, metrics)
 
 
 def _add_lines(agent_id: str, sample: PluginSample) -> None:

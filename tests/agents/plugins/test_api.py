@@ -101,7 +101,7 @@ def test_unknown_plugin_is_missing(operator, url):
 def test_samples_and_lines_are_read_with_their_parameters(operator, agent, url):
     now = time.time()
     sample = PluginSample(plugin="cpu", at=now, metrics={"a": 2.0, "b[x]": 4.0}, lines=("l",))
-    store.add(agent.id, [sample])
+    store.add(agent.id, [sample], tenant_id=agent.tenant_id)
     store.flush()
     (span,) = operator.get(f"{url}cpu/samples/?metric=b").json()["spans"]
     assert span["figures"] == {
