@@ -28,8 +28,10 @@ from agent_client.plugins.wire import (
     bounded,
     configure,
     cut,
+    described,
 )
 from agent_client.protocol.plugins import (
+    MetricAbout,
     PluginCondition,
     PluginPackage,
     PluginSample,
@@ -52,6 +54,8 @@ LONGEST_PAUSE_SECONDS = 300.0
 STABLE_SECONDS = 60.0
 """A plug-in that ran so long begins with short pauses again."""
 MAX_LOG_LINES_PER_MINUTE = 60
+ABOUT_AGAIN_SECONDS = 3600.0
+"""How often a running plug-in's description goes again: the server may have lost it."""
 _LEVELS = {"debug": logging.DEBUG, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -132,6 +136,8 @@ class Runner:
         self.cut_values = 0
         """Metrics and lines that were more than a sample may hold."""
         self.guard_pid = 0
+        self._about: dict[str, MetricAbout] = {}
+        self._about_due = clock()
         self._log_minute, self._log_lines = 0.0, 0
         self.dropped_log_lines = 0
         self.state = PluginState(wanted.name, "starting", since=wall_clock())
@@ -239,6 +245,7 @@ class Runner:
             raise Misbehaved(f"it calls itself {cut(ready.name)!r}, not {wanted.name!r}")
         version = program.package.version if program.package is not None else ready.version
         self.state = msgspec.structs.replace(self.state, version=version[:40])
+        self._about, self._about_due = described(ready), self._clock()
         await self._configure(process, program, wanted)
         process.send(b'{"type":"start"}\n')
 
@@ -311,10 +318,18 @@ class Runner:
             metrics, lines, refused = bounded(answer)
             self._count_cut(refused)
             if metrics or lines:
-                self._on_sample(PluginSample(self._wanted.name, at, metrics, lines))
+                about = self._about_if_due()
+                self._on_sample(PluginSample(self._wanted.name, at, metrics, lines, about))
             if not answer.more:
                 return
         raise Misbehaved(f"its answer has more than {MAX_PARTS} parts")
+
+    def _about_if_due(self) -> dict[str, MetricAbout]:
+        """Return what the metrics are, with the first sample and once an hour; else nothing."""
+        if self._clock() < self._about_due:
+            return {}
+        self._about_due = self._clock() + ABOUT_AGAIN_SECONDS
+        return self._about
 
     async def _wait(self, process: PluginProcess, seconds: float) -> None:
         """Wait for the next question; ends early when something else is wanted."""

@@ -11,7 +11,7 @@ import time
 import msgspec
 
 from agents import credentials, offload
-from agents.plugins import packages, store, wanted
+from agents.plugins import descriptions, packages, store, wanted
 from agents.plugins.intake import read_samples
 from agents.plugins.models import PluginDuty, PluginPackage
 from agents.principal import AgentPrincipal
@@ -67,6 +67,9 @@ async def take_samples(
         names = await offload.run(_active_names, principal.agent_id)
         intake = read_samples(body, is_wanted=lambda name: name in names, now=now)
     store.add(principal.agent_id, intake.samples, tenant_id=principal.tenant_id)
+    for sample in intake.samples:
+        if sample.about:
+            descriptions.note(principal.agent_id, sample.plugin, sample.about)
     answer = {
         "accepted": len(intake.samples),
         "refused": [one._asdict() for one in intake.refused],

@@ -15,13 +15,14 @@ import msgspec
 from agent_client.protocol.plugins import (
     MAX_LINE_CHARACTERS,
     MAX_LINES_PER_SAMPLE,
+    MAX_METRIC_NAME_CHARACTERS,
     MAX_METRICS_PER_SAMPLE,
     MAX_SAMPLES_PER_REQUEST,
+    MetricAbout,
     PluginSample,
 )
 from dialer_platform.errors import Invalid, TooLarge
 
-MAX_METRIC_CHARACTERS = 120
 MAX_DETAIL_CHARACTERS = 300
 MAX_AGE_SECONDS = 24 * 3600.0
 """An agent keeps some hours of samples while the server is away."""
@@ -88,14 +89,22 @@ def _fault(sample: PluginSample, is_wanted: Callable[[str], bool], now: float) -
         return "invalid", "A metric has no plain name or no finite number."
     if any(len(line) > MAX_LINE_CHARACTERS or "\0" in line for line in sample.lines):
         return "invalid", f"A line has more than {MAX_LINE_CHARACTERS} characters, or a NUL."
+    if len(sample.about) > MAX_METRICS_PER_SAMPLE or not all(map(_is_about, sample.about.items())):
+        return "invalid", "What is said about the metrics is too much, or no plain text."
     return "", ""
 
 
 def _is_metric(name: str, value: float) -> bool:
     """Return whether a metric can be stored and shown."""
-    return (
-        0 < len(name) <= MAX_METRIC_CHARACTERS
-        and name.isprintable()
-        and math.isfinite(value)
-        and abs(value) <= MAX_FIGURE
-    )
+    return _is_name(name) and math.isfinite(value) and abs(value) <= MAX_FIGURE
+
+
+def _is_about(entry: tuple[str, MetricAbout]) -> bool:
+    """Return whether a metric's description can be stored and shown."""
+    name, about = entry
+    return _is_name(name) and "\0" not in about.unit + about.help
+
+
+def _is_name(name: str) -> bool:
+    """Return whether it can be the name of a metric."""
+    return 0 < len(name) <= MAX_METRIC_NAME_CHARACTERS and name.isprintable()

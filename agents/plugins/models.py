@@ -83,7 +83,10 @@ class PluginDuty(models.Model):
 
 
 class PluginReport(models.Model):
-    """How a plug-in is, as its agent said last; flushed with the other live figures."""
+    """How a plug-in is, as its agent said last; flushed with the other live figures.
+
+    metrics says what it measures: metric without [item] -> unit, help, kind; "" left out.
+    """
 
     tenant = models.ForeignKey("accounts.Tenant", models.CASCADE, related_name="+")
     agent = models.ForeignKey(Agent, models.CASCADE, related_name="plugin_reports")
@@ -95,6 +98,7 @@ class PluginReport(models.Model):
     since = models.DateTimeField(_("since"), null=True, blank=True)
     dropped_samples = models.PositiveBigIntegerField(_("dropped samples"), default=0)
     reported_at = models.DateTimeField(_("reported"))
+    metrics = models.JSONField(_("metrics"), default=dict, blank=True)
 
     class Meta:
         verbose_name = _("state of a plug-in")

@@ -90,6 +90,11 @@ def _plus(known: Figure | None, fresh: Figure, is_newest: bool) -> Figure:
     )
 
 
+def base_of(metric: str) -> str:
+    """Return the name of `used_bytes[/home]` without its part."""
+    return metric.partition("[")[0]
+
+
 def start_of(at: float, level: int) -> int:
     """Return the beginning of the span that a moment lies in."""
     return int(at // level * level)

@@ -36,6 +36,14 @@ class PluginUploadSerializer(serializers.Serializer[Any]):
     signature = serializers.CharField(max_length=120)
 
 
+class PluginMetricSerializer(serializers.Serializer[Any]):
+    """What a plug-in says of a metric, as far as it says anything."""
+
+    unit = serializers.CharField(required=False)
+    help = serializers.CharField(required=False)
+    kind = serializers.ChoiceField(["gauge", "counter"], required=False)
+
+
 class PluginReportSerializer(serializers.Serializer[Any]):
     """How a plug-in is, in its agent's words."""
 
@@ -46,6 +54,7 @@ class PluginReportSerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField(allow_null=True)
     dropped_samples = serializers.IntegerField()
     reported_at = serializers.DateTimeField()
+    metrics = serializers.DictField(child=PluginMetricSerializer())
 
 
 class PluginWantedSerializer(serializers.Serializer[Any]):

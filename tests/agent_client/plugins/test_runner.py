@@ -14,7 +14,12 @@ import pytest
 from agent_client.errors import Rejected
 from agent_client.plugins import process, sdk
 from agent_client.plugins.runner import Pace, Program, Programs, Runner
-from agent_client.protocol.plugins import PluginPackage, PluginSample, PluginWanted
+from agent_client.protocol.plugins import (
+    MetricAbout,
+    PluginPackage,
+    PluginSample,
+    PluginWanted,
+)
 from tests.agent_client.plugins.processes import processes_with
 
 PACKAGE = PluginPackage(version="2", sha256="0" * 64, signature="", size_bytes=1)
@@ -124,6 +129,19 @@ async def test_samples_come_in_the_wanted_interval(run):
     assert found.runner.state.restarts == 0
     gaps = [b.at - a.at for a, b in zip(found.samples, found.samples[1:], strict=False)]
     assert min(gaps) >= 0.09
+
+
+async def test_description_of_the_metrics_goes_with_the_first_sample_and_once_an_hour(
+    run, monkeypatch
+):
+    about = 'P.metrics = {"value": sdk.counter("runs", "x" * 900)}\nsdk.run(P())'
+    found = run(GOOD.replace("sdk.run(P())", about))
+    await found.until(lambda: len(found.samples) >= 3)
+    said = {"value": MetricAbout(unit="runs", help="x" * 200, kind="counter")}
+    assert [one.about for one in found.samples[:3]] == [said, {}, {}]
+    monkeypatch.setattr("agent_client.plugins.runner.ABOUT_AGAIN_SECONDS", 0.0)
+    found.runner._about_due = 0.0
+    await found.until(lambda: found.samples[-1].about == said)
 
 
 async def test_configuration_changes_without_a_restart(run):

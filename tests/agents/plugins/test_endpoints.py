@@ -6,10 +6,11 @@ import hashlib
 import time
 
 import pytest
+from django.utils import timezone
 
 from agents import conversation
-from agents.plugins import store, wanted
-from agents.plugins.models import AgentPlugin
+from agents.plugins import descriptions, store, wanted
+from agents.plugins.models import AgentPlugin, PluginReport
 from agents.plugins.packages import upload_package
 from agents.plugins.series.models import PluginSpan
 from agents.plugins.services import Change, remove_plugin, set_plugin
@@ -106,6 +107,12 @@ async def test_samples_are_taken_and_counted(active):
         ({"lines": ["x" * 2_001]}, "invalid"),
         ({"lines": ["x\0"]}, "invalid"),
         ({"lines": ["x"] * 201}, "invalid"),
+        ({"about": {"x": {"unit": "u" * 21}}}, "invalid"),
+        ({"about": {"x": {"help": "h" * 201}}}, "invalid"),
+        ({"about": {"x": {"help": "h\0"}}}, "invalid"),
+        ({"about": {"x": {"kind": "histogram"}}}, "invalid"),
+        ({"about": {"": {}}}, "invalid"),
+        ({"about": {f"m{n}": {} for n in range(201)}}, "invalid"),
     ],
 )
 async def test_sample_that_cannot_be_used_is_refused_alone(active, piece, code):
@@ -170,6 +177,23 @@ def test_package_is_missing_for_a_host_that_does_not_want_it(packaged, enrol):
     assert async_to_sync(call)("GET", path, token=token).status == 404
     remove_plugin(agent, "gpu_temperature", by="test")
     assert not AgentPlugin.objects.exists()
+
+
+def test_description_of_metrics_reaches_the_report(active):
+    from asgiref.sync import async_to_sync
+
+    agent, token = active
+    about = {"usage_percent": {"unit": "percent", "help": "Time not idle."}}
+    async_to_sync(call)("POST", SAMPLES, [sample(about=about), sample()], token=token)
+    PluginReport.objects.create(
+        tenant_id="default",
+        agent=agent,
+        name="cpu",
+        condition="running",
+        reported_at=timezone.now(),
+    )
+    descriptions.write()
+    assert PluginReport.objects.get().metrics == about
 
 
 def test_samples_become_spans_of_the_host(active):

@@ -172,7 +172,7 @@ def test_surplus_goes_minutes_first_and_oldest_first(settings):
 def test_newest_values_are_figures_of_prometheus_until_they_are_stale():
     store.add("a-1", [sample(3.0), sample(2.0, at=NOW - 60)], tenant_id="default")
     store.add("a-2", [sample(9.0, at=NOW - metrics.STALE_SECONDS - 1)], tenant_id="default")
-    (family,) = metrics.read(None, clock=lambda: NOW)
+    family = metrics.read(None, clock=lambda: NOW)[0]
     assert family.name == "dialer_plugin_value"
     assert [(one.labels, one.value) for one in family.samples] == [
         ({"tenant": "default", "agent": "a-1", "plugin": "cpu", "metric": "usage_percent"}, 3.0)
@@ -185,7 +185,7 @@ def test_figures_of_prometheus_are_bounded(monkeypatch):
     for number in range(5):
         store.add(f"a-{number}", [sample()], tenant_id="default")
     assert sorted(store.newest()) == [(f"a-{n}", "cpu") for n in (2, 3, 4)]
-    (family,) = metrics.read(None, clock=lambda: NOW)
+    family = metrics.read(None, clock=lambda: NOW)[0]
     assert len(family.samples) == 2
 
 
