@@ -14,6 +14,8 @@ import msgspec
 from agent_client.protocol.part import Number, Part
 
 MAX_SAMPLES_PER_REQUEST = 1_000
+MAX_VALUES_PER_REQUEST = 20_000
+"""Numbers and lines of all samples together."""
 MAX_METRICS_PER_SAMPLE = 200
 MAX_LINES_PER_SAMPLE = 200
 MAX_LINE_CHARACTERS = 2_000

@@ -18,6 +18,7 @@ from agent_client.protocol.plugins import (
     MAX_METRIC_NAME_CHARACTERS,
     MAX_METRICS_PER_SAMPLE,
     MAX_SAMPLES_PER_REQUEST,
+    MAX_VALUES_PER_REQUEST,
     MetricAbout,
     PluginSample,
 )
@@ -30,6 +31,9 @@ MAX_AHEAD_SECONDS = 300.0
 """A clock may be a little fast; one that is days ahead would outlive every retention."""
 MAX_FIGURE = 1e30
 """Sums of so large figures are still finite."""
+
+MAX_SAMPLE_BYTES = 256 * 1024
+"""An agent takes 64 KiB from a plug-in as one message."""
 
 _pieces = msgspec.json.Decoder(list[msgspec.Raw])
 _one = msgspec.json.Decoder(PluginSample)
@@ -49,11 +53,17 @@ class Intake(NamedTuple):
     samples: list[PluginSample]
     refused: list[Refusal]
 
+    @property
+    def values(self) -> int:
+        """Return how many numbers and lines were taken."""
+        return sum(len(one.metrics) + len(one.lines) for one in self.samples)
+
 
 def read_samples(body: bytes, *, is_wanted: Callable[[str], bool], now: float) -> Intake:
     """Return the samples of a body and those refused; now in seconds since the epoch.
 
-    Raises Invalid for anything but a list, TooLarge beyond MAX_SAMPLES_PER_REQUEST.
+    Raises Invalid for anything but a list, TooLarge beyond MAX_SAMPLES_PER_REQUEST or
+    MAX_VALUES_PER_REQUEST.
     """
     try:
         pieces = _pieces.decode(body)
@@ -62,19 +72,31 @@ def read_samples(body: bytes, *, is_wanted: Callable[[str], bool], now: float) -
     if len(pieces) > MAX_SAMPLES_PER_REQUEST:
         raise TooLarge(f"At most {MAX_SAMPLES_PER_REQUEST} samples at once.")
     intake = Intake([], [])
+    room = MAX_VALUES_PER_REQUEST
     for position, piece in enumerate(pieces):
         try:
-            sample = _one.decode(piece)
+            sample = _decoded(piece)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             detail = str(error)[:MAX_DETAIL_CHARACTERS]
             intake.refused.append(Refusal(position, "invalid", detail))
             continue
+        room -= len(sample.metrics) + len(sample.lines)
+        if room < 0:
+            raise TooLarge(f"At most {MAX_VALUES_PER_REQUEST} numbers and lines at once.")
         code, detail = _fault(sample, is_wanted, now)
         if code:
             intake.refused.append(Refusal(position, code, detail))
         else:
             intake.samples.append(sample)
     return intake
+
+
+def _decoded(piece: msgspec.Raw) -> PluginSample:
+    """Return one sample; raises ValueError for one that is too long to be looked at."""
+    size_bytes = len(memoryview(piece))
+    if size_bytes > MAX_SAMPLE_BYTES:
+        raise ValueError(f"A sample may have at most {MAX_SAMPLE_BYTES} bytes.")
+    return _one.decode(piece)
 
 
 def _fault(sample: PluginSample, is_wanted: Callable[[str], bool], now: float) -> tuple[str, str]:

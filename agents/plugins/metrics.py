@@ -7,6 +7,7 @@ value for ever.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from prometheus_client.core import (
@@ -17,6 +18,8 @@ from prometheus_client.core import (
 )
 
 from agents.plugins import descriptions, store
+from agents.plugins.endpoints import refused_requests
+from agents.plugins.shares import shares
 from agents.plugins.spans import base_of
 from dialer_platform.console import figures, tenant_metrics
 
@@ -24,6 +27,7 @@ MAX_VALUES = 10_000
 MAX_INFOS = 2_000
 STALE_SECONDS = 600.0
 LABELS = ["tenant", "agent", "plugin", "metric"]
+LEFT_OUT = "dialer_plugin_values_left_out"
 WORDS = ("kind", "unit", "help")
 
 Key = tuple[str, str]
@@ -49,15 +53,20 @@ def _values(fresh: Newest, known: Known) -> list[Metric]:
     gauges = GaugeMetricFamily("dialer_plugin_value", text, labels=LABELS)
     text = "Newest value of what a plug-in says only grows."
     counters = CounterMetricFamily("dialer_plugin_counter", text, labels=LABELS)
-    room = MAX_VALUES
+    counts: Counter[str] = Counter()
+    for (agent_id, _plugin), newest in fresh.items():
+        counts[agent_id] += len(newest.metrics)
+    room = shares(counts, MAX_VALUES)
     for (agent_id, plugin), newest in fresh.items():
         about = known.get((agent_id, plugin), {})
-        for metric, value in list(newest.metrics.items())[:room]:
-            room -= 1
+        for metric, value in list(newest.metrics.items())[: room[agent_id]]:
+            room[agent_id] -= 1
             is_counter = about.get(base_of(metric), {}).get("kind") == "counter"
             family = counters if is_counter else gauges
             family.add_metric([newest.tenant_id, agent_id, plugin, metric], value)
-    return [gauges, counters]
+    left_out = max(0, counts.total() - MAX_VALUES)
+    text = "Values of plug-ins that found no room here."
+    return [gauges, counters, GaugeMetricFamily(LEFT_OUT, text, value=left_out)]
 
 
 def _infos(fresh: Newest, known: Known) -> Metric:
@@ -85,6 +94,15 @@ def register() -> None:
             "What plug-ins brought that found no room, since the start of the process.",
             lambda: dict(store.dropped),
             label="kind",
+            is_counter=True,
+        )
+    )
+    figures.add(
+        figures.Figure(
+            "plugin_refused_requests",
+            "Requests with samples that were too large or too many, since the start.",
+            lambda: dict(refused_requests),
+            label="code",
             is_counter=True,
         )
     )

@@ -22,6 +22,8 @@ def _clean_plugins(_clean_process) -> Iterator[None]:
     for memory in (store, wanted, reports, descriptions):
         memory.clear()
     endpoints._looked_at.clear()
+    endpoints.budgets.clear()
+    endpoints.refused_requests.clear()
 
 
 @pytest.fixture

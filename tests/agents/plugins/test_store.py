@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import pytest
 from django.conf import settings
 from django.db import DatabaseError
 
 from agent_client.protocol.plugins import PluginSample
-from agents.plugins import metrics, queries, retention, store
+from agents.plugins import metrics, queries, retention, store, waiting
 from agents.plugins.series.models import PluginLine, PluginSpan
+from agents.plugins.shares import shares
 from agents.plugins.spans import MAX_METRICS_PER_SPAN, MINUTE, QUARTER, Figure, Span, decode, encode
+from dialer_platform.errors import TooMany
+from dialer_platform.storage.free_space import DiskFull
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -82,12 +86,56 @@ def test_figures_come_again_after_a_database_in_trouble(monkeypatch):
     assert store.dropped["lines"] == 1
 
 
-def test_spans_in_memory_are_bounded_and_counted(monkeypatch):
-    monkeypatch.setattr(store, "MAX_SPANS", 2)
+def test_host_with_enough_waiting_is_told_to_come_again_until_it_is_written(monkeypatch):
+    monkeypatch.setattr(waiting, "MAX_FIGURES_PER_HOST", 4)
     store.add("a-1", [sample()], tenant_id="default")
+    with pytest.raises(TooMany):
+        store.waiting.check_room("a-1")
+    store.waiting.check_room("a-2")
+    store.flush()
+    store.waiting.check_room("a-1")
+
+
+def test_all_hosts_together_have_a_bound(monkeypatch):
+    monkeypatch.setattr(waiting, "MAX_FIGURES", 8)
+    store.add("a-1", [sample(), sample()], tenant_id="default")
+    store.waiting.check_room("a-2")
     store.add("a-2", [sample()], tenant_id="default")
+    with pytest.raises(TooMany):
+        store.waiting.check_room("a-3")
+
+
+def test_what_was_given_back_counts_as_waiting(monkeypatch):
+    monkeypatch.setattr(waiting, "MAX_FIGURES_PER_HOST", 4)
+    store.add("a-1", [sample()], tenant_id="default")
+    spans, lines = store.waiting.take()
+    store.add("a-1", [sample()], tenant_id="default")
+    store.waiting.give_back(spans, lines)
+    with pytest.raises(TooMany):
+        store.waiting.check_room("a-1")
     assert store.flush() == 2
-    assert store.dropped["samples"] == 2
+    assert figure().samples == 2
+
+
+def test_nothing_is_written_or_lost_while_the_disk_is_full(monkeypatch):
+    store.add("a-1", [sample(lines=("kept",))], tenant_id="default")
+    with monkeypatch.context() as patch:
+        patch.setattr("dialer_platform.storage.free_space.MIN_FREE_BYTES", 2**62)
+        with pytest.raises(DiskFull):
+            store.flush()
+    assert not PluginSpan.objects.exists()
+    assert store.flush() == 3
+
+
+def test_row_is_bounded_and_what_finds_no_room_is_counted(monkeypatch):
+    monkeypatch.setattr(store, "MAX_ROW_BYTES", 1_000)
+    many = {f"{n:0>100}": float(n) for n in range(100)}
+    store.add("a-1", [PluginSample("cpu", NOW, many)], tenant_id="default")
+    store.flush()
+    for text in PluginSpan.objects.values_list("figures", flat=True):
+        assert 900 < len(text) <= 1_000
+    kept = [len(decode(text)) for text in PluginSpan.objects.values_list("figures", flat=True)]
+    assert store.dropped["metrics"] == 200 - sum(kept)
 
 
 def test_metrics_of_a_span_are_bounded():
@@ -99,7 +147,7 @@ def test_metrics_of_a_span_are_bounded():
 
 def test_figures_survive_their_storing_and_nonsense_counts_as_none():
     one = {"x": Figure(2, 3.25, 1.0, 2.25, 2.25)}
-    assert decode(encode(one)) == one
+    assert decode(encode(one, limit_bytes=100)[0]) == one
     assert decode("nonsense") == decode('{"x": 1}') == {}
 
 
@@ -118,8 +166,8 @@ def test_lines_are_kept_in_order_and_only_the_newest_of_a_host(monkeypatch):
 
 
 def test_waiting_lines_of_one_host_push_out_its_own_oldest(monkeypatch):
-    monkeypatch.setattr(store, "KEEP_LINES_PER_AGENT", 3)
-    monkeypatch.setattr(store, "MAX_LINES_WAITING", 4)
+    monkeypatch.setattr(waiting, "MAX_LINES_PER_HOST", 3)
+    monkeypatch.setattr(waiting, "MAX_LINES", 4)
     store.add("a-1", [sample(lines=tuple("abcde"))], tenant_id="default")
     store.add("a-2", [sample(lines=tuple("xyz"))], tenant_id="default")
     store.add("a-3", [sample(lines=("no room",))], tenant_id="default")
@@ -167,6 +215,60 @@ def test_surplus_goes_minutes_first_and_oldest_first(settings):
         (QUARTER, int(NOW - 900)),
         (QUARTER, int(NOW)),
     ]
+
+
+def spans_of(agent_id: str, number: int) -> None:
+    """Store so many minutes of a host."""
+    PluginSpan.objects.bulk_create(
+        PluginSpan(agent_id=agent_id, plugin="cpu", level=MINUTE, start=int(NOW) - 60 * n)
+        for n in range(number)
+    )
+
+
+def test_host_with_many_rows_gives_them_and_one_with_few_none(settings):
+    settings.PLUGIN_SAMPLES_MAX_ROWS = 20
+    # The oldest row of all belongs to the host with few.
+    PluginSpan.objects.create(agent_id="few", plugin="cpu", level=MINUTE, start=int(NOW) - 9_000)
+    spans_of("few", 4)
+    spans_of("many", 30)
+    spans_of("more", 40)
+    retention.trim()
+    left = Counter(PluginSpan.objects.values_list("agent_id", flat=True))
+    assert left == {"few": 5, "many": 7, "more": 8}
+    newest = PluginSpan.objects.filter(agent_id="more").values_list("start", flat=True)
+    assert min(newest) == int(NOW) - 60 * 7
+
+
+def test_rows_of_one_host_are_bounded_also_when_there_is_room(monkeypatch):
+    monkeypatch.setattr(retention, "MAX_ROWS_PER_HOST", 10)
+    spans_of("a-1", 15)
+    spans_of("a-2", 10)
+    assert retention.trim() == 5
+
+
+@pytest.mark.parametrize(
+    ("counts", "total", "kept"),
+    [
+        ({}, 5, {}),
+        ({"a": 3}, 5, {"a": 3}),
+        ({"a": 9}, 5, {"a": 5}),
+        ({"a": 1, "b": 9, "c": 9}, 9, {"a": 1, "b": 4, "c": 4}),
+        ({"a": 9, "b": 9}, 1, {"a": 0, "b": 1}),
+    ],
+)
+def test_shares_leave_the_small_ones_alone(counts, total, kept):
+    assert shares(counts, total) == kept
+
+
+def test_one_host_does_not_use_up_the_figures_of_prometheus(monkeypatch):
+    monkeypatch.setattr(metrics, "MAX_VALUES", 10)
+    many = {f"m{n}": 1.0 for n in range(50)}
+    store.add("a-1", [PluginSample("cpu", NOW, many)], tenant_id="default")
+    store.add("a-2", [sample()], tenant_id="default")
+    values, _counters, left_out, _infos = metrics.read(None, clock=lambda: NOW)
+    shown = Counter(one.labels["agent"] for one in values.samples)
+    assert shown == {"a-1": 9, "a-2": 1}
+    assert left_out.samples[0].value == 41
 
 
 def test_newest_values_are_figures_of_prometheus_until_they_are_stale():
