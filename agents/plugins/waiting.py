@@ -16,7 +16,7 @@ from agents.plugins.spans import LEVELS, Span, SpanKey, start_of
 from dialer_platform.errors import TooMany
 
 MAX_FIGURES = 600_000
-"""Of all hosts: 115 MB (measured), what 5,000 hosts with the built-in plug-ins bring between two writes."""
+"""Of all hosts: 115 MB (measured), 5,000 hosts with the built-in plug-ins between two writes."""
 MAX_FIGURES_PER_HOST = 25_000
 """Fifty plug-ins with two hundred metrics each, in a minute and in a quarter of an hour."""
 MAX_LINES = 50_000
