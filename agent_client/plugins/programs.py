@@ -10,7 +10,7 @@ from pathlib import Path
 from agent_client.errors import Rejected
 from agent_client.plugins import builtin
 from agent_client.plugins.host import is_builtin
-from agent_client.plugins.runner import Program, Programs
+from agent_client.plugins.program import Program, Programs
 from agent_client.plugins.signing import refused
 from agent_client.plugins.store import PackageStore
 from agent_client.policy import Policy

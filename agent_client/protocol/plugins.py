@@ -58,7 +58,10 @@ class PluginSet(Part, frozen=True, omit_defaults=False):
 
 
 class PluginState(Part, frozen=True):
-    """How one plug-in is on its host; detail says why it failed or was refused."""
+    """How one plug-in is on its host; detail says why it failed or was refused.
+
+    code is that of the catalogue, "" where only the plug-in's own words say why.
+    """
 
     name: str
     condition: PluginCondition
@@ -67,6 +70,7 @@ class PluginState(Part, frozen=True):
     restarts: Number = 0
     since: float = 0.0
     dropped_samples: Number = 0
+    code: str = ""
 
 
 class MetricAbout(Part, frozen=True):

@@ -39,6 +39,13 @@ _pieces = msgspec.json.Decoder(list[msgspec.Raw])
 _one = msgspec.json.Decoder(PluginSample)
 
 
+class Fault(NamedTuple):
+    """What is wrong with a sample."""
+
+    code: str
+    detail: str
+
+
 class Refusal(NamedTuple):
     """One sample that was not taken: its place in the list and why."""
 
@@ -77,15 +84,14 @@ def read_samples(body: bytes, *, is_wanted: Callable[[str], bool], now: float) -
         try:
             sample = _decoded(piece)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            detail = str(error)[:MAX_DETAIL_CHARACTERS]
-            intake.refused.append(Refusal(position, "invalid", detail))
+            unreadable = _invalid(str(error)[:MAX_DETAIL_CHARACTERS])
+            intake.refused.append(Refusal(position, *unreadable))
             continue
         room -= len(sample.metrics) + len(sample.lines)
         if room < 0:
             raise TooLarge(f"At most {MAX_VALUES_PER_REQUEST} numbers and lines at once.")
-        code, detail = _fault(sample, is_wanted, now)
-        if code:
-            intake.refused.append(Refusal(position, code, detail))
+        if fault := _fault(sample, is_wanted, now):
+            intake.refused.append(Refusal(position, *fault))
         else:
             intake.samples.append(sample)
     return intake
@@ -99,21 +105,26 @@ def _decoded(piece: msgspec.Raw) -> PluginSample:
     return _one.decode(piece)
 
 
-def _fault(sample: PluginSample, is_wanted: Callable[[str], bool], now: float) -> tuple[str, str]:
-    """Return the code and the sentence of what is wrong with a sample, empty if nothing is."""
+def _fault(sample: PluginSample, is_wanted: Callable[[str], bool], now: float) -> Fault | None:
+    """Return what is wrong with a sample, None if nothing is."""
     if not is_wanted(sample.plugin):
-        return "not_wanted", "The plug-in is not active on this host."
+        return Fault(code="not_wanted", detail="The plug-in is not active on this host.")
     if not now - MAX_AGE_SECONDS <= sample.at <= now + MAX_AHEAD_SECONDS:
-        return "bad_time", "The moment is too old or in the future; look at the host's clock."
+        return Fault(code="bad_time", detail="Too old or in the future; look at the host's clock.")
     if len(sample.metrics) > MAX_METRICS_PER_SAMPLE or len(sample.lines) > MAX_LINES_PER_SAMPLE:
-        return "invalid", "Too many metrics or lines in one sample."
+        return _invalid("Too many metrics or lines in one sample.")
     if not all(_is_metric(name, value) for name, value in sample.metrics.items()):
-        return "invalid", "A metric has no plain name or no finite number."
+        return _invalid("A metric has no plain name or no finite number.")
     if any(len(line) > MAX_LINE_CHARACTERS or "\0" in line for line in sample.lines):
-        return "invalid", f"A line has more than {MAX_LINE_CHARACTERS} characters, or a NUL."
+        return _invalid(f"A line has more than {MAX_LINE_CHARACTERS} characters, or a NUL.")
     if len(sample.about) > MAX_METRICS_PER_SAMPLE or not all(map(_is_about, sample.about.items())):
-        return "invalid", "What is said about the metrics is too much, or no plain text."
-    return "", ""
+        return _invalid("What is said about the metrics is too much, or no plain text.")
+    return None
+
+
+def _invalid(detail: str) -> Fault:
+    """Return the fault of a sample that has not the right shape."""
+    return Fault(code="invalid", detail=detail)
 
 
 def _is_metric(name: str, value: float) -> bool:

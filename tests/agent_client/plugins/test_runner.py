@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from agent_client.errors import Rejected
-from agent_client.plugins import process, sdk
-from agent_client.plugins.runner import Pace, Program, Programs, Runner
+from agent_client.plugins import process, quota, sdk
+from agent_client.plugins.program import Program, Programs
+from agent_client.plugins.runner import Pace, Runner
 from agent_client.protocol.plugins import (
     MetricAbout,
     PluginPackage,
@@ -342,6 +343,43 @@ sdk.run(P())
     assert found.runner.cut_values >= 203
 
 
+KEEPING = """
+class P(sdk.Plugin):
+    name, version = "p", "7"
+    def collect(self):
+        with open(self.context.state_directory + "/cache", "ab") as file:
+            file.write(bytes(100_000))
+        return {"value": 1}
+sdk.run(P())
+"""
+
+
+async def test_plugin_that_keeps_too_much_is_stopped_until_somebody_makes_room(run, monkeypatch):
+    monkeypatch.setattr(quota, "MAX_STATE_BYTES", 300_000)
+    monkeypatch.setattr(quota, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(quota, "STOPPED_LOOK_SECONDS", 0.05)
+    found = run(KEEPING)
+    await found.until(lambda: found.runner.state.condition == "stopped")
+    state = found.runner.state
+    cache = found.programs.directory / "cache"
+    assert (state.code, str(found.programs.directory) in state.detail) == (
+        "plugin_state_full",
+        True,
+    )
+    assert state.restarts == 0
+    assert not processes_with(found.programs.directory)
+    # It is looked at, not started, to see whether it still keeps too much.
+    looks = []
+    real = quota.check_room
+    monkeypatch.setattr(quota, "check_room", lambda place: (looks.append(place), real(place)))
+    await found.until(lambda: len(looks) >= 3)
+    assert (found.runner.state, found.programs.prepared) == (state, 1)
+    samples = len(found.samples)
+    cache.unlink()
+    await found.until(lambda: len(found.samples) > samples)
+    assert found.runner.state.code == ""
+
+
 async def test_what_the_plugin_logs_is_bounded(run, caplog):
     caplog.set_level("INFO")
     found = run("""
@@ -352,7 +390,7 @@ while True:
 """)
     await found.until(lambda: found.samples)
     assert sum("oops" in record.message for record in caplog.records) <= 120
-    assert found.runner.dropped_log_lines >= 380
+    assert found.runner.log.dropped_lines >= 380
 
 
 async def test_no_process_is_left_when_a_start_is_canceled_at_any_moment(tmp_path):
