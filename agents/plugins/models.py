@@ -93,6 +93,7 @@ class PluginReport(models.Model):
     name = models.CharField(_("name"), max_length=40)
     condition = models.CharField(_("condition"), max_length=8, choices=Condition)
     version = models.CharField(_("version"), max_length=40, blank=True)
+    code = models.CharField(_("code"), max_length=40, blank=True)
     detail = models.CharField(_("detail"), max_length=500, blank=True)
     restarts = models.PositiveBigIntegerField(_("restarts"), default=0)
     since = models.DateTimeField(_("since"), null=True, blank=True)

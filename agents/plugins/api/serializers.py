@@ -50,6 +50,7 @@ class PluginReportSerializer(serializers.Serializer[Any]):
 
     condition = serializers.ChoiceField(Condition.choices)
     version = serializers.CharField()
+    code = serializers.CharField()
     detail = serializers.CharField()
     restarts = serializers.IntegerField()
     since = serializers.DateTimeField(allow_null=True)

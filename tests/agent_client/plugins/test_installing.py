@@ -81,6 +81,7 @@ async def test_package_is_refused_with_the_rule_and_not_fetched(
     await want(server, *author.package("1.0"))
     await server.until(lambda: conditions(server) == {"demo": "refused"})
     assert rule in demo(server).detail
+    assert demo(server).code == ("package_refused" if "signed" in rule else "policy_denied")
     assert not [path for path in server.requests if "packages" in path]
 
 

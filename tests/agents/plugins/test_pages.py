@@ -65,6 +65,21 @@ def test_page_shows_state_detail_charts_and_lines(admin, agent, url):
         assert admin.get(f"{url}?window={window}").status_code == 200
 
 
+def test_code_leads_to_its_explanation(admin, agent, url):
+    PluginReport.objects.create(
+        tenant=agent.tenant,
+        agent=agent,
+        name="demo",
+        condition="stopped",
+        code="plugin_state_full",
+        detail="it keeps 300 MiB",
+        reported_at=timezone.now(),
+    )
+    for page in (url, f"/agents/{agent.id}/"):
+        assert 'href="/help/errors/#plugin_state_full"' in admin.get(page).content.decode()
+    assert 'id="plugin_state_full"' in admin.get("/help/errors/").content.decode()
+
+
 def test_form_of_log_tail_makes_lists_of_lines(admin, agent, url):
     body = {
         "interval_seconds": "2.5",
