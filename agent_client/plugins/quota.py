@@ -26,8 +26,8 @@ class StateFull(AgentError):
     def __init__(self, directory: Path, size_bytes: int, count: int) -> None:
         """Say how much was found; there may be more."""
         super().__init__(
-            f"it keeps {size_bytes // 1024**2} MiB in {count} files or more in {directory};"
-            f" {MAX_STATE_BYTES // 1024**2} MiB and {MAX_STATE_FILES} files are allowed"
+            f"it keeps {size_bytes // 1024**2} MiB in {count:,} files or more in {directory};"
+            f" {MAX_STATE_BYTES // 1024**2} MiB and {MAX_STATE_FILES:,} files are allowed"
         )
         self.directory = directory
 
