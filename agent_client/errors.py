@@ -63,6 +63,7 @@ _EXIT_CODES: Mapping[str, ExitCode] = MappingProxyType(
         "script_type_unsupported": ExitCode.INTERNAL,
         "package_refused": ExitCode.INTERNAL,
         "plugin_unknown": ExitCode.INTERNAL,
+        "plugin_state_full": ExitCode.INTERNAL,
         "policy_denied": ExitCode.INTERNAL,
         "path_unusable": ExitCode.INTERNAL,
         "file_exists": ExitCode.INTERNAL,

@@ -19,6 +19,7 @@ from agent_client.upgrade.versions import VERSIONS
 
 TASKS = "tasks"
 OUTBOX = "outbox"
+PLUGINS = "plugins"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,9 @@ def report(config: AgentConfig, installation: str) -> list[Kept]:
         Kept("orphans", _size(orphans), "30 days or 1 GiB; ended tasks of a former server"),
         Kept("trash", _size(trash), "removed within seconds"),
         Kept("outbox", size_of(config.state_dir / OUTBOX), "64 MiB, 24 hours"),
+        Kept(
+            "plugins", size_of(config.state_dir / PLUGINS), "3 versions and 256 MiB of state each"
+        ),
         Kept("versions", size_of(config.state_dir / VERSIONS), f"the newest {KEEP_VERSIONS}"),
         Kept("logs", size_of(Path(log.log_dir)), f"{log.log_max_files} older files{days}"),
     ]

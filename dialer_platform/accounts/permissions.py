@@ -32,7 +32,7 @@ ACTIONS: dict[str, str] = {
     "agent.change": Role.ADMIN,
     "agent.upgrade": Role.ADMIN,
     "plugin.view": Role.VIEWER,
-    "plugin.change": Role.OPERATOR,
+    "plugin.change": Role.ADMIN,
     "plugin.upload": Role.ADMIN,
     "probe.view": Role.VIEWER,
     "probe.create": Role.OPERATOR,

@@ -17,6 +17,7 @@ def test_each_kind_is_measured_apart(tmp_path):
         "tasks/.trash-x/output": 20,
         "outbox/0001": 30,
         "versions/1.0/lib": 40,
+        "plugins/demo/state/cache": 60,
         "logs/agent.log": 50,
     }
     for name, size in sizes.items():
@@ -28,6 +29,7 @@ def test_each_kind_is_measured_apart(tmp_path):
         "orphans": 0,
         "trash": 20,
         "outbox": 30,
+        "plugins": 60,
         "versions": 40,
         "logs": 50,
     }
