@@ -15,7 +15,7 @@ import pwd
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -46,7 +46,7 @@ run_as: []
 # Directories below which files are sent and fetched; links do not lead out of them.
 directories: ["~"]
 
-# Tasks at once, whatever the configuration says; null leaves it to the configuration.
+# Tasks at once, whatever the configuration says; 0 for none, null leaves it to the configuration.
 max_tasks: null
 
 probe_targets:
@@ -89,7 +89,7 @@ class Policy(_Section, frozen=True):
     upgrades: bool | None = None
     run_as: tuple[str, ...] = ()
     directories: tuple[str, ...] = ("~",)
-    max_tasks: int | None = None
+    max_tasks: Annotated[int, msgspec.Meta(ge=0)] | None = None
     probe_targets: ProbeTargets = ProbeTargets()
     plugins: PluginRules = PluginRules()
 

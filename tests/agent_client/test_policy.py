@@ -103,7 +103,7 @@ def test_user_that_is_not_listed_is_refused():
         Policy(run_as=("build",)).check_run_as("nobody")
 
 
-@pytest.mark.parametrize(("limit", "slots"), [(None, 5), (2, 2), (9, 5)])
+@pytest.mark.parametrize(("limit", "slots"), [(None, 5), (2, 2), (9, 5), (0, 0)])
 def test_policy_lowers_the_slots_and_never_raises_them(limit, slots):
     assert Policy(max_tasks=limit).slots(5) == slots
 
@@ -120,6 +120,7 @@ def test_roots_are_absolute(monkeypatch):
         ("zebra: 1\n", "zebra is not a key"),
         ("work: [scripts, mining]\n", "work"),
         ("max_tasks: many\n", "max_tasks"),
+        ("max_tasks: -1\n", "max_tasks"),
         ("plugins: {instal: true}\n", "instal"),
         ("- a list\n", "keys and values"),
         ("work: [", "YAML"),
