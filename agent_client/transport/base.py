@@ -26,6 +26,7 @@ from agent_client.transport.trust import Trust, WrongCertificate
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 ANSWER_TIMEOUT_SECONDS = 10.0
+REDIRECTS = range(300, 400)
 
 
 class ConnectionFailed(Retryable):
@@ -93,6 +94,15 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Close the connection; calling it twice is harmless."""
+
+
+def refused_redirect(server: str, status: int, location: str) -> str:
+    """Return why a redirect is not followed: the credential is for the named server only."""
+    target = f" to {location[:200]}" if location else ""
+    return (
+        f"{server} answers with a redirect{target} (HTTP {status}), which is not followed;"
+        " name the right address of the server"
+    )
 
 
 def is_loopback(url: str) -> bool:

@@ -36,10 +36,12 @@ from agent_client.protocol.messages import (
 from agent_client.transport.base import (
     ANSWER_TIMEOUT_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
+    REDIRECTS,
     ConnectionFailed,
     CredentialRefused,
     Endpoint,
     is_loopback,
+    refused_redirect,
 )
 
 if TYPE_CHECKING:
@@ -156,6 +158,10 @@ class PollingTransport:
             )
         except requests.RequestException as error:
             raise ConnectionFailed(_cause(error)) from error
+        if response.status_code in REDIRECTS:
+            location = response.headers.get("Location", "")
+            server, status = self._endpoint.server, response.status_code
+            raise ConnectionFailed(refused_redirect(server, status, location))
         return _checked(response)
 
 
