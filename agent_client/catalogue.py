@@ -85,6 +85,11 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
             "configuration reloaded, in effect: {live}; at the next start: {later}",
         ),
         "agent_stopped": Entry(_I, "Agent 已停止", "agent stopped"),
+        "policy_doubt": Entry(
+            _W,
+            "主机策略: {detail} (处理办法: {remedy})",
+            "the host's policy: {detail} (what to do: {remedy})",
+        ),
         "setting_note": Entry(_W, "配置提示: {note}", "configuration: {note}"),
         "error": Entry(
             _E,

@@ -24,7 +24,7 @@ from agent_client.commands.status import NoAnswer, ask
 from agent_client.config import AgentConfig, http_url, load_config
 from agent_client.errors import AgentError, ConfigError, ExitCode
 from agent_client.health.report import Health
-from agent_client.policy import POLICY_FILE, load_policy
+from agent_client.policy_file import load_policy, policy_file_of
 from agent_client.registration import trust_of
 from agent_client.state import Identity, StateDirectory
 from agent_client.storage import report
@@ -73,13 +73,19 @@ def look_at_configuration(config: AgentConfig) -> Iterator[Finding]:
 
 def look_at_policy(config: AgentConfig) -> Iterator[Finding]:
     """Say what the host allows, or why its policy is not trusted."""
-    path = config.policy_file or config.state_dir / POLICY_FILE
+    path = policy_file_of(config)
+    if config.policy_file is None and not path.exists() and _identity(config) is None:
+        yield Finding("policy", "the first start of the agent writes it")
+        return
     try:
         policy = load_policy(path)
     except ConfigError as error:
         yield Finding("policy", f"{path}: {error.problem}", error.remedy)
-    else:
-        yield Finding("policy", f"allows {', '.join(policy.work) or 'nothing'}")
+        return
+    users = ", ".join(policy.users) or "nobody"
+    yield Finding("policy", f"allows {', '.join(policy.work) or 'nothing'}; tasks run as {users}")
+    for doubt in policy.doubts():
+        yield Finding("policy", doubt.detail, doubt.remedy)
 
 
 def look_at_state(config: AgentConfig) -> Iterator[Finding]:

@@ -224,10 +224,14 @@ def _open_outbox(directory: Path, parts: _Parts, bounds: Bounds) -> Outbox:
 
 
 def denied_kinds(policy: Policy) -> frozenset[str]:
-    """Return the kinds that the host's policy does not allow: a script probe is a script."""
+    """Return the kinds that the host's policy does not allow.
+
+    A script probe is a script, and it runs as the agent's own user.
+    """
     if "probes" not in policy.work:
         return frozenset(probe_kinds.names())
-    return frozenset() if "scripts" in policy.work else SCRIPT_KINDS
+    runs_scripts = "scripts" in policy.work and policy.allows_own_user
+    return frozenset() if runs_scripts else SCRIPT_KINDS
 
 
 def needs_thread(task: ProbeTask) -> bool:

@@ -238,9 +238,9 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
             "主机所有者可以在代理状态目录的 policy.yaml 中允许它。",
         ),
         "policy_unusable": Explanation(
-            "The host's policy file cannot be trusted or read.",
+            "The host's policy file is missing, or cannot be trusted or read.",
             "Make it a plain file of root or of the agent's user that nobody else may write.",
-            "主机的策略文件不可信或无法读取。",
+            "主机的策略文件缺失、不可信或无法读取。",
             "它必须是属于 root 或代理用户、其他人不可写的普通文件。",
         ),
         "probe_quota": Explanation(
