@@ -85,6 +85,12 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
             "configuration reloaded, in effect: {live}; at the next start: {later}",
         ),
         "agent_stopped": Entry(_I, "Agent 已停止", "agent stopped"),
+        "plain_http": Entry(
+            _W,
+            "到 {server} 的连接未加密, 凭证可能被窃听 (connection.allow_plain_http)",
+            "the connection to {server} is not encrypted, its credential can be read on the way"
+            " (connection.allow_plain_http)",
+        ),
         "policy_doubt": Entry(
             _W,
             "主机策略: {detail} (处理办法: {remedy})",

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import msgspec
 import requests
 
+from agent_client.addresses import is_loopback
 from agent_client.capacity import INTERPRETERS
 from agent_client.commands.main import overrides
 from agent_client.commands.status import NoAnswer, ask
@@ -29,7 +30,6 @@ from agent_client.registration import trust_of
 from agent_client.state import Identity, StateDirectory
 from agent_client.storage import report
 from agent_client.sub_agent.group import make_group
-from agent_client.transport.base import is_loopback
 from agent_client.transport.polling import adapter_for
 from agent_client.transport.trust import Trust
 
@@ -144,6 +144,14 @@ def look_at_server(config: AgentConfig) -> Iterator[Finding]:
         yield Finding("server", f"{address} answers {status}", remedy)
 
 
+def look_at_encryption(config: AgentConfig) -> Iterator[Finding]:
+    """Say to which servers the credential goes unencrypted."""
+    for address in config.connection.exposed_servers:
+        detail = f"{address} is not encrypted: whoever listens gets this host's credential"
+        remedy = "Give the server a certificate (DIALER_TLS_CERT, DIALER_TLS_KEY) and use https://."
+        yield Finding("encryption", detail, remedy)
+
+
 def _health_status(address: str, trust: Trust) -> int:
     """Return the status that the server's health has; raises AgentError or OSError."""
     with requests.Session() as session:
@@ -199,6 +207,7 @@ CHECKS: tuple[Callable[[AgentConfig], Iterator[Finding]], ...] = (
     look_at_state,
     look_at_identity,
     look_at_server,
+    look_at_encryption,
     look_at_agent,
     look_at_storage,
     look_at_host,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from agent_client.addresses import is_loopback
 from agent_client.protocol import codec
 from agent_client.protocol.messages import (
     MAX_MESSAGES_PER_FRAME,
@@ -40,7 +41,6 @@ from agent_client.transport.base import (
     ConnectionFailed,
     CredentialRefused,
     Endpoint,
-    is_loopback,
     refused_redirect,
 )
 

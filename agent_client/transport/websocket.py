@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
+from agent_client.addresses import is_loopback
 from agent_client.config import ws_url
 from agent_client.protocol import codec
 from agent_client.protocol.messages import (
@@ -29,7 +30,6 @@ from agent_client.transport.base import (
     CredentialRefused,
     Endpoint,
     HandshakeBlocked,
-    is_loopback,
     refused_redirect,
 )
 

@@ -121,6 +121,14 @@ def test_server_is_believed_as_the_agent_believes_it(run, tmp_path, authority, h
     assert findings(run, tmp_path, *pin, server=https)["server"] != [""]
 
 
+def test_unencrypted_way_is_named_although_it_is_allowed(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("AGENT_CONNECTION_ALLOW_PLAIN_HTTP", "1")
+    # Port 0 is nobody's: it is not looked for on a network.
+    found = findings(run, tmp_path, server="http://0.0.0.0:1")
+    assert found["encryption"][0].startswith("Give the server a certificate")
+    assert "encryption" not in findings(run, tmp_path)
+
+
 def test_what_was_trusted_at_the_registration_is_trusted_here(run, tmp_path, authority, https):
     enrolled(tmp_path / "state", ca_file=str(authority.root_file))
     assert findings(run, tmp_path, server=https)["server"] == [""]

@@ -24,7 +24,6 @@ from agent_client.transport.base import (
     Endpoint,
     HandshakeBlocked,
     Transport,
-    is_loopback,
 )
 from agent_client.transport.polling import PollingTransport
 from agent_client.transport.websocket import WebSocketTransport
@@ -180,17 +179,3 @@ async def test_answer_is_invalid_when_something_else_answers(server, monkeypatch
 async def test_sending_fails_when_the_socket_is_not_open(server):
     with pytest.raises(ConnectionFailed):
         await make("websocket", server.url).send([beat()])
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("http://127.0.0.1:8000", True),
-        ("http://localhost", True),
-        ("http://[::1]:80", True),
-        ("https://dialer.example", False),
-        ("http://10.0.0.1", False),
-    ],
-)
-def test_loopback_is_known_when_the_address_names_it(url, expected):
-    assert is_loopback(url) is expected
