@@ -193,7 +193,9 @@ class _ErrorBody(msgspec.Struct, frozen=True):
 def _checked(response: Response) -> Answer:
     """Return the decoded answer; raises what its status means for the next try."""
     status = response.status_code
-    if status in (401, 403, 409):
+    if status == 409:
+        raise CredentialRefused(_detail(response), code="instance_conflict")
+    if status in (401, 403):
         raise CredentialRefused(_detail(response))
     if status != 200:
         raise ConnectionFailed(

@@ -63,7 +63,7 @@ class WebSocketTransport:
 
     async def connect(self, hello: Hello) -> None:
         """Open the socket and send hello; raises as Transport.connect says."""
-        from websockets.exceptions import InvalidStatus, WebSocketException
+        from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
         from websockets.typing import Subprotocol
 
         endpoint = self._endpoint
@@ -89,7 +89,11 @@ class WebSocketTransport:
             raise HandshakeBlocked(str(error)) from error
         except (OSError, TimeoutError) as error:
             raise ConnectionFailed(str(error) or type(error).__name__) from error
-        await self.send([hello])
+        try:
+            await self._socket.send(codec.encode(hello), text=True)
+        except ConnectionClosed as error:
+            # A server that refuses may close before our first word; its code says why.
+            raise _classify(error, heard=False) from error
 
     async def send(self, messages: Sequence[QueuedMessage | Heartbeat]) -> None:
         """Send the messages as one text frame."""
@@ -177,7 +181,7 @@ def _classify(error: ConnectionClosed, *, heard: bool) -> ConnectionFailed | Cre
     if code == CLOSE_REFUSED:
         return CredentialRefused(reason)
     if code == CLOSE_OTHER_INSTANCE:
-        return CredentialRefused(reason or "another agent is connected with this credential")
+        return CredentialRefused(reason, code="instance_conflict")
     if code == CLOSE_TRY_AGAIN:
         # A crowd at the door is no proxy: polling instead would only add to it.
         return ConnectionFailed("the server asks to come again", code="server_busy")

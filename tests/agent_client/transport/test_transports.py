@@ -170,6 +170,22 @@ async def test_status_decides_when_a_beat_is_answered(server, status, kind):
     assert found.detail == "as the test wants"
 
 
+@pytest.mark.parametrize("kind", ["websocket", "polling"])
+async def test_second_copy_is_told_to_get_an_identity_of_its_own(server, kind):
+    server.http_status, server.close_code = 409, 4409
+    found = await failure(make(kind, server.url))
+    assert isinstance(found, CredentialRefused)
+    assert found.code == "instance_conflict"
+    assert "state directory of its own" in found.remedy
+
+
+async def test_revoked_socket_is_told_to_enrol_again(server):
+    server.close_code = 4401
+    found = await failure(make("websocket", server.url))
+    assert (type(found), found.code) == (CredentialRefused, "credential_refused")
+    assert "enrol this host again" in found.remedy
+
+
 async def test_answer_is_invalid_when_something_else_answers(server, monkeypatch):
     monkeypatch.setattr(server, "_request", lambda *_: (200, b"<html>"))
     found = await failure(make("polling", server.url))
