@@ -186,6 +186,16 @@ async def test_revoked_socket_is_told_to_enrol_again(server):
     assert "enrol this host again" in found.remedy
 
 
+@pytest.mark.parametrize(
+    ("kind", "status"), [("websocket", 200), ("polling", 429), ("polling", 503)]
+)
+async def test_server_with_a_crowd_at_its_door_is_busy(server, kind, status):
+    server.http_status, server.close_code = status, 1013
+    found = await failure(make(kind, server.url))
+    # No HandshakeBlocked: polling beside the socket would only add to the crowd.
+    assert (type(found), found.code) == (ConnectionFailed, "server_busy")
+
+
 async def test_answer_is_invalid_when_something_else_answers(server, monkeypatch):
     monkeypatch.setattr(server, "_request", lambda *_: (200, b"<html>"))
     found = await failure(make("polling", server.url))
