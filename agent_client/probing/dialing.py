@@ -22,6 +22,7 @@ from agent_client.probes.registry import KINDS, prepare
 from agent_client.probes.resolver import Resolver
 from agent_client.probes.selector_loop import SelectorLoop
 from agent_client.probes.targets import TargetPolicy
+from agent_client.probing.backlog import Backlog
 from agent_client.probing.clock import SteadyClock
 from agent_client.probing.load import SOCKET_RUNS, Limits
 from agent_client.probing.plan import Missed, first_after, phase_of
@@ -118,6 +119,19 @@ class Dialing:
             outbox_results=parts.outbox.waiting,
             outbox_dropped=parts.outbox.dropped,
             revision=parts.sync.revision if parts.sync else 0,
+        )
+
+    def backlog(self) -> Backlog:
+        """Return what waits to be sent, nothing before the start; never waits itself."""
+        parts = self._parts
+        if parts is None:
+            return Backlog()
+        return Backlog(
+            results=parts.outbox.waiting,
+            size_bytes=parts.outbox.size_bytes,
+            fill=parts.outbox.fill,
+            failures=parts.uploader.failures if parts.uploader else 0,
+            refused=parts.uploader.rejected if parts.uploader else 0,
         )
 
     def _take(self, probes: ProbeSet) -> None:
