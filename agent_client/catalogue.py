@@ -180,6 +180,11 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
             "日志队列已满, 丢弃 {count} 行",
             "the log queue was full, {count} lines were dropped",
         ),
+        "console_full": Entry(
+            _W,
+            "此处不再写入更多行, 日志目录: {place}",
+            "no further lines are written here; directory of the log: {place}",
+        ),
         "log_elsewhere": Entry(
             _W,
             "日志目录 {wanted} 不可用 ({problem}), 改用 {used}",
