@@ -230,6 +230,11 @@ def setup_logging(
     return log
 
 
+def fallback(state_dir: Path) -> Path:
+    """Return where the log is when its own directory cannot be used."""
+    return state_dir / "logs"
+
+
 def catch_unhandled(logger: logging.Logger) -> None:
     """Send exceptions that nobody handles, of the program and of threads, to the log."""
     sys.excepthook = lambda kind, error, trace: logger.critical(
@@ -278,7 +283,7 @@ def _open_file(
         compress=config.log_compress,
     )
     problem = ""
-    for directory in (config.directory, state_dir / "logs"):
+    for directory in (config.directory, fallback(state_dir)):
         try:
             return LogFile(directory, config.log_name, rotation, clock=clock), problem
         except OSError as error:
