@@ -95,8 +95,8 @@ class MainAgent:
     async def register(self, resources: ResourceUtil) -> Identity:
         """Return this host's identity, from disk or by registering it; raises Terminal."""
         from agent_client import registration
-        from agent_client.app import make_backoff
         from agent_client.system_info import collect_system_info
+        from agent_client.transport.backoff import make_backoff
 
         identity = registration.stored_identity(self._config, self._state)
         if identity is not None:

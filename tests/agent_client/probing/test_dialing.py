@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from agent_client.app import make_backoff
 from agent_client.probing.dialing import Dialing, missed_before
 from agent_client.probing.plan import first_after, phase_of
 from agent_client.probing.results import Watermarks
 from agent_client.probing.sync import StoredSet
 from agent_client.protocol.probes import ProbeResult, ProbeRun
+from agent_client.transport.backoff import make_backoff
 from agent_client.transport.base import Endpoint
 from tests.agent_client.fake_server import AGENT_ID, TOKEN, FakeServer, fake_server
 from tests.agent_client.probing.probes import task
