@@ -156,6 +156,7 @@ class _Parts:
         self.sync: ProbeSync | None = None
         self.uploader: Uploader | None = None
         self.watermarks = Watermarks()
+        self.clock = SteadyClock()
         self.outbox = _open_outbox(
             config.state_dir / "outbox", self, bounds_of(config.connection.ws_outbox_max_size)
         )
@@ -165,7 +166,6 @@ class _Parts:
         self.resolver = Resolver()
         self.limit(policy)
         self.loop = SelectorLoop(self.resolver, max_in_flight=SOCKET_RUNS + 1)
-        self.clock = SteadyClock()
         self.scheduler = Scheduler(
             agent_id,
             pool=DialPool(settings.max_workers),
@@ -234,6 +234,8 @@ def _open_outbox(directory: Path, parts: _Parts, bounds: Bounds) -> Outbox:
         summarise=summed,
         snapshot=lambda: parts.watermarks.snapshot(),
         bounds=bounds,
+        # By the wall clock, one that is set forward would make all results too old at once.
+        clock=parts.clock,
     )
 
 
