@@ -80,11 +80,12 @@ class Limits:
 def limits_for(
     factor: float, *, slots: int, bandwidth_mb: float, min_bandwidth_mb: float
 ) -> Limits:
-    """Return the limits at a factor; one slot always stays, and the least bandwidth.
+    """Return the limits at a factor; of some slots one always stays, and the least bandwidth.
 
-    bandwidth_mb 0 means that none was configured: then there is nothing to lower.
+    slots 0 is the word of the host's owner and stays 0, whatever the load is. bandwidth_mb 0
+    means that none was configured: then there is nothing to lower.
     """
     lowered = max(bandwidth_mb * factor, min(min_bandwidth_mb, bandwidth_mb))
     # Rounded to the nearest: 0.9 of 5 slots is 5 (rounded down, the first step would cost one).
-    allowed = max(1, int(slots * factor + 0.5))
+    allowed = max(1, int(slots * factor + 0.5)) if slots > 0 else 0
     return Limits(allowed, lowered if bandwidth_mb else None, factor)

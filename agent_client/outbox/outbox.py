@@ -102,6 +102,18 @@ class Outbox:
         self._is_handed_out = False
         self._repair(found.torn, found.damaged, found.replaced)
 
+    @property
+    def size_bytes(self) -> int:
+        """Return the bytes of all segments; waits for no disk, so it may be a moment old."""
+        return sum(segment.size for segment in tuple(self._segments))
+
+    @property
+    def fill(self) -> float:
+        """Return the share of the bound that is in use, whichever bound is nearer."""
+        limit = self._bounds.max_records
+        records = self.waiting / limit if limit else 0.0
+        return min(1.0, max(records, self.size_bytes / self._bounds.max_bytes))
+
     # --- writing --------------------------------------------------------------------
 
     def take_sequence(self) -> int:

@@ -21,6 +21,7 @@ import ssl
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import IO, Any
@@ -75,6 +76,7 @@ def install(server: str, wheel: str, sha256: str, version: str) -> int:
         require_python()
         home = Path.home() / ".dialer-agent"
         make_private(home)
+        require_encryption(home, server, options)
         token = read_token(home)
         folder = install_version(home, server + wheel, sha256, version, options)
         write_settings(home, server, token, options)
@@ -88,10 +90,13 @@ def install(server: str, wheel: str, sha256: str, version: str) -> int:
 
 
 def read_options(arguments: list[str]) -> argparse.Namespace:
-    """Return what the owner says of the server's certificate; ends the program when wrong."""
+    """Return what the owner says of the way to the server; ends the program when wrong."""
     parser = argparse.ArgumentParser(prog="install.py", description="Installs the Dialer agent.")
     parser.add_argument("--ca-file", default="", help="authorities of the server's certificate")
     parser.add_argument("--server-fingerprint", default="", help="the only certificate to trust")
+    parser.add_argument(
+        "--allow-plain-http", action="store_true", help="send the credential unencrypted"
+    )
     return parser.parse_args(arguments)
 
 
@@ -125,6 +130,18 @@ def make_private(home: Path) -> None:
     home.mkdir(mode=0o700, exist_ok=True)
     home.chmod(0o700)
     (home / "versions").mkdir(mode=0o700, exist_ok=True)
+
+
+def require_encryption(home: Path, server: str, options: argparse.Namespace) -> None:
+    """Raise CannotInstall for a new host whose agent would refuse the server's address."""
+    host = urllib.parse.urlsplit(server).hostname or ""
+    is_here = host in ("localhost", "::1") or host.startswith("127.")
+    is_known = options.allow_plain_http or (home / "config.json").exists()
+    if server.startswith("http:") and not is_here and not is_known:
+        raise CannotInstall(
+            f"{server} is not encrypted: whoever listens gets this host's credential. "
+            "Use https, or on a network you trust add --allow-plain-http."
+        )
 
 
 def read_token(home: Path) -> str:
@@ -191,6 +208,7 @@ def write_settings(home: Path, server: str, token: str, options: argparse.Namesp
     trust = {
         "ca_file": str(Path(options.ca_file).resolve()) if options.ca_file else "",
         "server_fingerprint": options.server_fingerprint,
+        "allow_plain_http": options.allow_plain_http,
     }
     named = {key: value for key, value in trust.items() if value}
     if named:

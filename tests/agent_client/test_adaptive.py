@@ -121,3 +121,10 @@ def test_least_bandwidth_never_exceeds_what_is_configured():
 
 def test_without_a_configured_bandwidth_there_is_no_limit():
     assert limits_for(0.3, slots=4, bandwidth_mb=0, min_bandwidth_mb=1).bandwidth_mb is None
+
+
+@given(st.floats(0.01, 1), st.integers(0, 10_000))
+def test_limits_are_none_exactly_when_no_slot_is_given_and_never_more(factor, slots):
+    found = limits_for(factor, slots=slots, bandwidth_mb=0, min_bandwidth_mb=1).slots
+    assert (found == 0) == (slots == 0)
+    assert found <= slots

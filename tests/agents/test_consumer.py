@@ -31,6 +31,7 @@ from agents.consumers import AgentConsumer
 from agents.models import Agent
 from agents.services import presence
 from agents.services.main_agents import revoke_agent
+from dialer_platform.errors import Unauthenticated
 from tests.agents import wire
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -106,6 +107,20 @@ async def test_browsers_are_refused(enrolled, headers):
     host = Host(enrolled[0].id, enrolled[1], headers=headers)
     connected, _ = await host.socket.connect(10)
     assert not connected
+
+
+async def test_socket_with_a_good_token_and_a_cookie_is_still_a_browsers(enrolled):
+    consumer = AgentConsumer()
+    consumer.scope = {
+        "path": f"/ws/agent/{enrolled[0].id}",
+        "subprotocols": ["agent-token", enrolled[1]],
+        "headers": [(b"cookie", b"sessionid=1")],
+    }
+    with pytest.raises(Unauthenticated) as caught:
+        await consumer._authenticate()
+    assert caught.value.code == "not_for_browsers"
+    consumer.scope["headers"] = []
+    assert (await consumer._authenticate()).agent_id == enrolled[0].id
 
 
 @pytest.mark.parametrize(

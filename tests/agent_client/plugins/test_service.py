@@ -18,6 +18,7 @@ from agent_client.app import App, make_backoff
 from agent_client.plugins.allowed_files import NotAllowed, check_allowed
 from agent_client.plugins.service import Plugins
 from agent_client.policy import PluginRules, Policy
+from agent_client.policy_file import POLICY_FILE, write_default
 from agent_client.protocol.messages import Ack, Answer, Heartbeat, Welcome
 from agent_client.protocol.plugins import PluginSample, PluginState, PluginWanted
 from agent_client.transport import polling
@@ -178,6 +179,7 @@ async def test_no_process_is_left_when_the_agent_is_killed(server, tmp_path):
     state.mkdir(mode=0o700)
     identity = {"instance_id": "i", "agent_id": AGENT_ID, "agent_token": TOKEN}
     (state / "identity.json").write_text(json.dumps({**identity, "server": server.url}))
+    write_default(state / POLICY_FILE)
     arguments = ["main", "--server", server.url, "--state-dir", str(state)]
     agent = subprocess.Popen(
         [sys.executable, "-m", "agent_client", *arguments],

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from agent_client.config import load_config
 from agent_client.upgrade import install_agent
 from agent_client.upgrade.install_agent import CannotInstall, read_options
 
@@ -86,6 +87,24 @@ def test_options_about_the_certificate_reach_the_configuration(tmp_path: Path):
     settings = json.loads((tmp_path / "config.json").read_text())
     expected = {"ca_file": "/etc/ca.pem", "server_fingerprint": "ab" * 32}
     assert (settings["agent_server_url"], settings["connection"]) == ("https://h", expected)
+
+
+def test_unencrypted_way_is_refused_before_anything_is_installed(tmp_path: Path):
+    with pytest.raises(CannotInstall, match="add --allow-plain-http"):
+        install_agent.require_encryption(tmp_path, "http://10.0.0.1:8000", NO_OPTIONS)
+    install_agent.require_encryption(tmp_path, "http://127.0.0.1:8000", NO_OPTIONS)
+    install_agent.require_encryption(tmp_path, "https://10.0.0.1", NO_OPTIONS)
+
+
+def test_unencrypted_way_is_the_owners_word_and_kept(tmp_path: Path):
+    options = read_options(["--allow-plain-http"])
+    install_agent.require_encryption(tmp_path, "http://10.0.0.1:8000", options)
+    install_agent.write_settings(tmp_path, "http://10.0.0.1:8000", "", options)
+    # The next installer is run without the option.
+    install_agent.require_encryption(tmp_path, "http://10.0.0.1:8000", NO_OPTIONS)
+    file = {"config_file": str(tmp_path / "config.json")}
+    config = load_config(file, {"HOME": str(tmp_path)}, tmp_path)
+    assert config.connection.exposed_servers == ("http://10.0.0.1:8000",)
 
 
 def test_missing_file_of_authorities_is_told(tmp_path: Path):

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from agents.distribution import releases
-from agents.distribution.installer import install_command
+from agents.distribution.installer import command_for, install_command
 from agents.distribution.wheel import Wheel
 
 
@@ -77,6 +77,17 @@ def test_command_pins_the_servers_own_certificate():
     command = install_command("https://h", releases.current(), "dpe_x", fingerprint="ab" * 32)
     assert command.endswith(f" --server-fingerprint {'ab' * 32}")
     assert "ssl._create_unverified_context()" in command
+
+
+@pytest.mark.parametrize(
+    ("server", "is_plain_wanted", "ends"),
+    [("http://10.0.0.1:8000", True, True), ("https://h", True, False), ("http://h", False, False)],
+)
+def test_command_says_that_the_way_is_plain_where_the_server_is(
+    settings, server, is_plain_wanted, ends
+):
+    settings.ALLOW_PLAIN_HTTP = is_plain_wanted
+    assert command_for(server, "dpe_x").endswith(" --allow-plain-http") is ends
 
 
 def test_former_releases_are_deleted_but_those_in_use(tmp_path):

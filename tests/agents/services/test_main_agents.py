@@ -51,8 +51,9 @@ def test_revoked_credential_is_refused(enrol):
 @pytest.mark.parametrize("verb", [revoke_agent, drain_agent, resume_agent])
 def test_revoked_host_cannot_be_changed(agent, verb):
     revoke_agent(agent, by="x")
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict) as caught:
         verb(agent, by="x")
+    assert caught.value.code == ("already_revoked" if verb is revoke_agent else "revoked")
 
 
 @pytest.mark.parametrize("verb", [revoke_agent, drain_agent, resume_agent])
