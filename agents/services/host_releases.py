@@ -19,6 +19,7 @@ from dialer_platform.accounts.services import audit
 from dialer_platform.errors import Conflict, Invalid
 from dialer_platform.storage import write_transaction
 
+POLICY_DENIED = "policy_denied"
 MAX_CODE_CHARACTERS = 64
 MAX_DETAIL_CHARACTERS = 500
 
@@ -37,10 +38,19 @@ def note_states(states: Mapping[str, ReleaseState], now: datetime) -> None:
         }
         if agent_id in known and all(getattr(row, name) == told[name] for name in told):
             continue
+        if state.code == POLICY_DENIED and row.failed_order != state.failed_order:
+            _note_refusal(agent_id, row, str(told["failed_detail"]))
         since = row.running_since if row.sha256 == told["sha256"] else None
         HostRelease.objects.update_or_create(
             agent_id=agent_id, defaults={**told, "running_since": since or now}
         )
+
+
+def _note_refusal(agent_id: str, row: HostRelease, reason: str) -> None:
+    """Record that a host's policy does not let the server change its version."""
+    detail = {"kind": "release", "version": row.wanted_version, "reason": reason}
+    agent = Agent.objects.filter(pk=agent_id).first()
+    audit.record(f"agent:{agent_id}", "policy.refused", agent, detail)
 
 
 def upgrade_agent(agent: Agent, *, by: Principal | str, version: str = "") -> Agent:
