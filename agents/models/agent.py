@@ -68,6 +68,8 @@ class Agent(models.Model):
 
     # What people decided about it.
     is_draining = models.BooleanField(_("draining"), default=False)
+    # A paused host is draining, too, and its probes rest.
+    is_paused = models.BooleanField(_("paused"), default=False)
     drain_reason = models.CharField(_("reason"), max_length=200, blank=True)
     unkillable_tasks = models.PositiveIntegerField(_("unkillable tasks"), default=0)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)

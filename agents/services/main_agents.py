@@ -1,4 +1,4 @@
-"""Verbs on hosts: make, change, drain, resume, revoke."""
+"""Verbs on hosts: make, change, drain, pause, resume, revoke."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from agents import delivery, events, fleet, hot
+from agents import delivery, events, fleet, hot, probe_duty
 from agents.choices import AgentStatus, AgentType
 from agents.labels import label_errors, name_errors
 from agents.models import Agent
@@ -21,6 +21,7 @@ from dialer_platform.accounts.services import audit
 from dialer_platform.errors import Conflict, Invalid, NotFound
 from dialer_platform.storage import write_transaction
 
+MAX_REASON = 200
 CHANGEABLE_FIELDS = frozenset({"name", "labels"})
 
 
@@ -90,13 +91,21 @@ def update_agent(agent: Agent, *, by: Principal | str, **changes: Any) -> Agent:
 
 
 def drain_agent(agent: Agent, *, by: Principal | str, reason: str = "") -> Agent:
-    """Offer the host no new tasks; what runs goes on. Draining twice is harmless."""
-    return _set_draining(agent, by=by, value=True, reason=reason[:200], action="agent.drain")
+    """Offer the host no new tasks; what runs goes on, and so do its probes."""
+    facts = {"is_draining": True, "is_paused": False, "drain_reason": reason[:MAX_REASON]}
+    return _set_standing(agent, facts, by=by, reason=reason, action="agent.drain")
 
 
-def resume_agent(agent: Agent, *, by: Principal | str) -> Agent:
-    """Offer the host tasks again."""
-    return _set_draining(agent, by=by, value=False, reason="", action="agent.resume")
+def pause_agent(agent: Agent, *, by: Principal | str, reason: str = "") -> Agent:
+    """Offer the host no new tasks and let its probes rest; its silence alarms nobody."""
+    facts = {"is_draining": True, "is_paused": True, "drain_reason": reason[:MAX_REASON]}
+    return _set_standing(agent, facts, by=by, reason=reason, action="agent.pause")
+
+
+def resume_agent(agent: Agent, *, by: Principal | str, reason: str = "") -> Agent:
+    """Offer the host tasks again and have it probe; the reason stands in the audit."""
+    facts = {"is_draining": False, "is_paused": False, "drain_reason": ""}
+    return _set_standing(agent, facts, by=by, reason=reason, action="agent.resume")
 
 
 def revoke_agent(agent: Agent, *, by: Principal | str) -> Agent:
@@ -122,19 +131,17 @@ def revoke_agent(agent: Agent, *, by: Principal | str) -> Agent:
     return agent
 
 
-def _set_draining(
-    agent: Agent, *, by: Principal | str, value: bool, reason: str, action: str
+def _set_standing(
+    agent: Agent, facts: Mapping[str, Any], *, by: Principal | str, reason: str, action: str
 ) -> Agent:
-    """Set the draining flag of a host that was not revoked; raises Conflict."""
+    """Set what a host that was not revoked is given to do; raises Conflict. Twice is harmless."""
     require_host(agent)
     with write_transaction():
-        changed = Agent.objects.filter(id=agent.id, revoked_at=None).update(
-            is_draining=value, drain_reason=reason
-        )
-        if not changed:
+        if not Agent.objects.filter(id=agent.id, revoked_at=None).update(**facts):
             raise Conflict("The agent was revoked.", code="revoked")
-        audit.record(by, action, agent, {"reason": reason} if reason else {})
+        audit.record(by, action, agent, {"reason": reason[:MAX_REASON]} if reason else {})
         _announce(agent)
+        probe_duty.hosts_changed(agent.tenant_id)
     agent.refresh_from_db()
     return agent
 

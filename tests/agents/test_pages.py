@@ -148,7 +148,41 @@ def test_stranger_sees_no_host_in_the_list(page_client, stranger, host):
     assert "box3" not in page(page_client(stranger))
 
 
-def test_drain_and_resume_are_one_click_each(page_client, admin_user, host):
+@pytest.mark.parametrize("verb", ["drain", "pause", "resume"])
+def test_verbs_ask_for_a_reason_first(page_client, admin_user, host, verb):
+    client = page_client(admin_user)
+    form = client.get(f"/agents/{host.id}/{verb}/", headers=HTMX).content.decode()
+    assert f'hx-post="/agents/{host.id}/{verb}/"' in form
+    assert 'name="reason" maxlength="200"' in form
+    assert "<html" not in form
+    assert "<html" in client.get(f"/agents/{host.id}/{verb}/").content.decode()
+    host.refresh_from_db()
+    assert not host.is_draining
+
+
+def test_menu_offers_what_makes_sense(page_client, admin_user, host):
+    client = page_client(admin_user)
+    offered = []
+    for facts in ({}, {"is_draining": True}, {"is_draining": True, "is_paused": True}):
+        Agent.objects.filter(id=host.id).update(**facts)
+        html = page(client)
+        verbs = ("drain", "pause", "resume")
+        offered.append([verb for verb in verbs if f"agent-{verb}-{host.id}" in html])
+    assert offered == [["drain", "pause"], ["pause", "resume"], ["drain", "resume"]]
+
+
+def test_paused_host_says_so_and_is_no_cause_for_alarm(page_client, admin_user, host):
+    client = page_client(admin_user)
+    client.post(f"/agents/{host.id}/pause/", {"reason": "new disk"}, headers=HTMX)
+    Agent.objects.filter(id=host.id).update(status="offline")
+    html = page(client)
+    assert f'data-testid="agent-standing-{host.id}"><span>paused</span>' in html
+    assert '<span class="muted break">new disk</span>' in html
+    overview = client.get("/").content.decode()
+    assert "Last heartbeat" not in overview
+
+
+def test_drain_and_resume_act_with_a_reason(page_client, admin_user, host):
     client = page_client(admin_user)
     response = client.post(f"/agents/{host.id}/drain/", {"reason": "new disk"}, headers=HTMX)
     assert json.loads(response.headers["HX-Trigger"])["toast"]["tone"] == "done"
@@ -170,7 +204,7 @@ def test_revoking_twice_says_so(page_client, admin_user, host):
     assert "revoked before" in again.headers["HX-Trigger"]
 
 
-@pytest.mark.parametrize("verb", ["drain", "resume", "revoke"])
+@pytest.mark.parametrize("verb", ["drain", "pause", "resume", "revoke"])
 def test_operator_may_not_act_on_hosts(page_client, operator_user, host, verb):
     client = page_client(operator_user)
     assert client.post(f"/agents/{host.id}/{verb}/").status_code == 403
@@ -179,7 +213,7 @@ def test_operator_may_not_act_on_hosts(page_client, operator_user, host, verb):
 
 def test_action_works_without_script(page_client, admin_user, host):
     response = page_client(admin_user).post(f"/agents/{host.id}/drain/")
-    assert response.headers["Location"] == "/agents/"
+    assert response.headers["Location"] == f"/agents/{host.id}/"
 
 
 def test_adding_a_host_shows_the_command_once(page_client, admin_user):
