@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from agents.choices import TONES, AgentStatus
+from agents.labels import label_errors
 from agents.models import Agent, EnrolmentToken
 from agents.services.enrolment import create_enrolment_token
 from agents.services.main_agents import (
@@ -22,6 +23,7 @@ from agents.services.main_agents import (
     pause_agent,
     resume_agent,
     revoke_agent,
+    update_agent,
 )
 from dialer_platform.accounts.admin import badge
 from dialer_platform.errors import DomainError
@@ -33,6 +35,18 @@ class ReasonForm(ActionForm):
     """The choice of an action, and why."""
 
     reason = forms.CharField(label=_("Reason"), required=False, max_length=MAX_REASON)
+
+
+class AgentAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for mypy only
+    """Name and given labels of a host."""
+
+    def clean_given_labels(self) -> dict[str, str]:
+        """Return the labels, or say what is wrong with them."""
+        labels = self.cleaned_data.get("given_labels") or {}
+        errors = label_errors(labels) if isinstance(labels, dict) else {"labels": ["{…}"]}
+        if errors:
+            raise forms.ValidationError(errors["labels"])
+        return dict(labels)
 
 
 class RevokedFilter(admin.SimpleListFilter):
@@ -76,7 +90,8 @@ class AgentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for myp
     actions = ("drain", "pause", "resume", "revoke")
     action_form = ReasonForm
     ordering = ("-created_time",)
-    changeable = ("name", "labels")
+    form = AgentAdminForm
+    changeable = ("name", "given_labels")
 
     @admin.display(description=_("status"), ordering="status")
     def state(self, agent: Agent) -> SafeString:
@@ -96,6 +111,14 @@ class AgentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for myp
         """Return everything that machines write."""
         names = [field.name for field in Agent._meta.fields]
         return [name for name in names if name not in (*self.changeable, *self.exclude)]
+
+    def save_model(self, request: HttpRequest, obj: Agent, form: Any, change: bool) -> None:
+        """Change the host as its page does; a revoked one stays as it is."""
+        words = {"name": obj.name, "labels": obj.given_labels}
+        try:
+            update_agent(obj, by=request.user.get_username(), **words)
+        except DomainError as error:
+            self.message_user(request, error.detail, messages.WARNING)
 
     @admin.action(description=_("Drain: offer no new tasks"))
     def drain(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:

@@ -87,6 +87,8 @@ class AgentSerializer(PortraitSerializer):
     """A host with its running sub-agents."""
 
     labels = serializers.DictField(source="agent.labels", child=serializers.CharField())
+    host_labels = serializers.DictField(source="agent.host_labels", child=serializers.CharField())
+    given_labels = serializers.DictField(source="agent.given_labels", child=serializers.CharField())
     slots = serializers.IntegerField(source="agent.slots")
     script_types = serializers.ListField(source="agent.script_types", child=serializers.CharField())
     system = serializers.DictField(source="agent.system")

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from agents import delivery, events, fleet, hot, probe_duty
 from agents.choices import AgentStatus, AgentType
-from agents.labels import label_errors, name_errors
+from agents.labels import label_errors, merged_labels, name_errors
 from agents.models import Agent
 from agents.models.agent import new_agent_id
 from agents.system_facts import bounded_system
@@ -43,6 +43,7 @@ def create_main_agent(
             tenant_id=tenant_id,
             name=name,
             labels=dict(labels or {}),
+            given_labels=dict(labels or {}),
             system=bounded_system(system or {}),
             instance_id=instance_id,
             address=address,
@@ -67,9 +68,9 @@ def give_new_credential(agent: Agent) -> str:
 def update_agent(agent: Agent, *, by: Principal | str, **changes: Any) -> Agent:
     """Change the name or the labels of a host.
 
+    The labels are those given here; what the host's own settings say stays below them.
     Raises Invalid for any other field, an empty or long name, too many or long labels, and
-    Conflict for a host that was revoked. Labels the host's own settings name return with
-    its next connection.
+    Conflict for a host that was revoked.
     """
     require_host(agent)
     if unknown := set(changes) - CHANGEABLE_FIELDS:
@@ -82,8 +83,16 @@ def update_agent(agent: Agent, *, by: Principal | str, **changes: Any) -> Agent:
     if wrong:
         raise Invalid("The agent cannot be changed so.", fields=wrong)
     with write_transaction():
-        if not Agent.objects.filter(id=agent.id, revoked_at=None).update(**changes):
+        # Locked: a hello may bring other labels of the host at this moment.
+        row = Agent.objects.select_for_update().filter(id=agent.id, revoked_at=None).first()
+        if row is None:
             raise Conflict("The agent was revoked.", code="revoked")
+        columns = dict(changes)
+        if "labels" in changes:
+            columns["given_labels"] = changes["labels"]
+            columns["labels"] = merged_labels(row.host_labels, changes["labels"])
+            probe_duty.hosts_changed(agent.tenant_id)
+        Agent.objects.filter(id=agent.id).update(**columns)
         audit.record(by, "agent.change", agent, changes)
         _announce(agent)
     agent.refresh_from_db()

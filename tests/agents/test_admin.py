@@ -81,3 +81,19 @@ def test_new_token_is_shown_once(client, tenant):
     page = act(client, TOKENS, "new_token", token.id).content.decode()
     assert "dpe_" in page
     assert EnrolmentToken.objects.count() == 2
+
+
+def test_labels_are_changed_as_on_the_page(client, agent):
+    Agent.objects.update(host_labels={"zone": "lab"}, labels={"zone": "lab"})
+    fields = {"name": "gpu-1", "given_labels": '{"gpu": "a100"}'}
+    client.post(f"{AGENTS}{agent.id}/change/", fields)
+    agent.refresh_from_db()
+    assert (agent.name, agent.labels) == ("gpu-1", {"gpu": "a100", "zone": "lab"})
+
+
+@pytest.mark.parametrize("labels", ['{"gpu": 5}', "[1]"])
+def test_wrong_labels_are_refused(client, agent, labels):
+    fields = {"name": "gpu-1", "given_labels": labels}
+    assert client.post(f"{AGENTS}{agent.id}/change/", fields).status_code == 200
+    agent.refresh_from_db()
+    assert agent.name == "worker"

@@ -291,3 +291,16 @@ def test_only_an_admin_may_rename_a_host(page_client, operator_user, host):
     client = page_client(operator_user)
     assert "agent-edit-form" not in page(client, f"/agents/{host.id}/")
     assert client.post(f"/agents/{host.id}/change/", {"name": "x"}).status_code == 403
+
+
+def test_page_tells_labels_of_the_host_from_given_ones(page_client, admin_user, host):
+    Agent.objects.filter(id=host.id).update(
+        labels={"gpu": "a100", "zone": "lab"},
+        host_labels={"gpu": "t4", "zone": "lab"},
+        given_labels={"gpu": "a100"},
+    )
+    html = page(page_client(admin_user), f"/agents/{host.id}/")
+    assert '<span class="chip">gpu=a100</span>' in html
+    assert 'data-testid="host-label">zone=lab</span>' in html
+    assert 'data-testid="host-label">gpu' not in html
+    assert ">gpu=a100</textarea>" in html.replace("\n", "")
