@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from agents import history
 from agents.figures import number_of, text_of
+from agents.limits import limits_text
 from agents.portrait import Portrait
 from agents.thread_pool import ThreadPoolFacts, thread_pool
 from dialer_platform.console.wording import KILO, size_of
@@ -60,6 +61,7 @@ class Card:
     pool: ThreadPoolFacts
     os: str
     load: str
+    limits: str = ""
     cpu_history: list[float] = field(default_factory=list)
     memory_history: list[float] = field(default_factory=list)
 
@@ -77,6 +79,7 @@ def card(portrait: Portrait) -> Card:
         pool=thread_pool(portrait.thread_pool),
         os=text_of(agent.system.get("os")),
         load=f"{number_of(portrait.resources.get('load_1m')):.1f}" if portrait.resources else "—",
+        limits=limits_text(portrait.resources, slots=agent.slots) if portrait.is_online else "",
         cpu_history=[number_of(one.get("cpu")) for one in samples],
         memory_history=[number_of(one.get("memory")) for one in samples],
     )

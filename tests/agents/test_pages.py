@@ -7,9 +7,13 @@ import json
 import pytest
 from django.utils import timezone
 
+from agent_client.protocol.messages import Resources
+from agents import hot
 from agents.models import Agent, EnrolmentToken
+from agents.principal import AgentPrincipal
 from agents.services.enrolment import register
 from dialer_platform.accounts.models import AuditEvent
+from tests.agents import wire
 
 # The page of a host shows plug-ins, whose samples live in the other database.
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -304,3 +308,15 @@ def test_page_tells_labels_of_the_host_from_given_ones(page_client, admin_user, 
     assert 'data-testid="host-label">zone=lab</span>' in html
     assert 'data-testid="host-label">gpu' not in html
     assert ">gpu=a100</textarea>" in html.replace("\n", "")
+
+
+def test_beat_of_a_loaded_host_shows_on_its_card(page_client, admin_user, host):
+    lowered = Resources(cpu_usage=99, adaptive_factor=0.5, adaptive_cause="cpu", slots_allowed=4)
+    hot.note_beat(AgentPrincipal(host.id, host.tenant_id), wire.beat(host.id, resources=lowered))
+    for path in ("/agents/", f"/agents/{host.id}/"):
+        html = page(page_client(admin_user), path)
+        note = html.partition(f'data-testid="agent-limits-{host.id}">')[2].partition("</p>")[0]
+        assert "CPU is busy: × 0.5" in note
+        assert "4 tasks at once instead of 8" in note
+    hot.note_beat(AgentPrincipal(host.id, host.tenant_id), wire.beat(host.id))
+    assert "agent-limits-" not in page(page_client(admin_user))
