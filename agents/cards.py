@@ -18,6 +18,7 @@ from agents import history
 from agents.figures import number_of, text_of
 from agents.limits import limits_text
 from agents.portrait import Portrait
+from agents.services.host_releases import former_versions
 from agents.thread_pool import ThreadPoolFacts, thread_pool
 from dialer_platform.console.wording import KILO, size_of
 
@@ -62,6 +63,7 @@ class Card:
     os: str
     load: str
     limits: str = ""
+    former_versions: list[str] = field(default_factory=list)
     cpu_history: list[float] = field(default_factory=list)
     memory_history: list[float] = field(default_factory=list)
 
@@ -80,9 +82,16 @@ def card(portrait: Portrait) -> Card:
         os=text_of(agent.system.get("os")),
         load=f"{number_of(portrait.resources.get('load_1m')):.1f}" if portrait.resources else "—",
         limits=limits_text(portrait.resources, slots=agent.slots) if portrait.is_online else "",
+        former_versions=_former_versions(portrait),
         cpu_history=[number_of(one.get("cpu")) for one in samples],
         memory_history=[number_of(one.get("memory")) for one in samples],
     )
+
+
+def _former_versions(portrait: Portrait) -> list[str]:
+    """Return the versions that the host can be taken back to."""
+    release = portrait.release
+    return former_versions(portrait.agent) if release and release.can_change else []
 
 
 def cards(portraits: Iterable[Portrait]) -> list[Card]:

@@ -14,12 +14,14 @@ from agents.distribution import releases
 from agents.distribution.releases import Release
 from agents.models import Agent, HostRelease
 from agents.services.main_agents import require_host
+from agents.system_changes import former_values
 from dialer_platform.accounts.principal import Principal
 from dialer_platform.accounts.services import audit
 from dialer_platform.errors import Conflict, Invalid
 from dialer_platform.storage import write_transaction
 
 POLICY_DENIED = "policy_denied"
+MAX_FORMER_VERSIONS = 3
 MAX_CODE_CHARACTERS = 64
 MAX_DETAIL_CHARACTERS = 500
 
@@ -85,6 +87,15 @@ def offered(version: str) -> Release:
             "There is no such version.", fields={"version": [f"{version} is not on offer."]}
         )
     return found
+
+
+def former_versions(agent: Agent) -> list[str]:
+    """Return the versions that a host ran before and that are still on offer, newest first."""
+    former = former_values(agent.system, "agent_version")
+    if not former:
+        return []
+    offered = {one.version for one in releases.on_offer()} - {agent.version}
+    return [version for version in former if version in offered][:MAX_FORMER_VERSIONS]
 
 
 def want(agent_id: str, *, version: str, sha256: str, size: int) -> None:

@@ -320,3 +320,14 @@ def test_beat_of_a_loaded_host_shows_on_its_card(page_client, admin_user, host):
         assert "4 tasks at once instead of 8" in note
     hot.note_beat(AgentPrincipal(host.id, host.tenant_id), wire.beat(host.id))
     assert "agent-limits-" not in page(page_client(admin_user))
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_said"),
+    [({"isolation": "same-user"}, True), ({"isolation": "other-users"}, False), ({}, False)],
+)
+def test_page_says_when_scripts_are_not_isolated(page_client, viewer_user, host, facts, is_said):
+    Agent.objects.filter(id=host.id).update(system=facts)
+    html = page(page_client(viewer_user), f"/agents/{host.id}/")
+    assert ("not isolated from it" in html) is is_said
+    assert ("run_as in its policy.yaml" in html) is is_said

@@ -96,6 +96,19 @@ def test_changed_installer_is_not_run(tmp_path):
     assert "changed on its way" in done.stderr
 
 
+def test_wheels_are_read_once_while_they_stay_as_they_are(client, monkeypatch):
+    client.get("/agent/release.json")
+    read: list[Path] = []
+    original = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or original(path))
+    former = client.get("/agent/release.json").json()
+    assert read == []
+    path = releases.current().path
+    path.write_bytes(b"another wheel")
+    assert client.get("/agent/release.json").json()["sha256"] != former["sha256"]
+    assert read == [path]
+
+
 def test_published_wheel_is_replaced_as_a_whole(tmp_path):
     releases.publish(Wheel("1.0", b"old"), tmp_path / releases.FOLDER)
     made = releases.publish(Wheel("1.0", b"new"), tmp_path / releases.FOLDER)
