@@ -103,11 +103,13 @@ def cards(portraits: Iterable[Portrait]) -> list[Card]:
 
 
 def summary(found: list[Card]) -> str:
-    """Return "2 online · 1 offline · 6 of 10 GPUs busy"."""
+    """Return "2 online · 1 offline · 1 paused · 6 of 10 GPUs busy"."""
     online = sum(one.portrait.is_online for one in found)
     parts = [_("%(count)d online") % {"count": online}]
     if offline := len(found) - online:
         parts.append(_("%(count)d offline") % {"count": offline})
+    if paused := sum(one.portrait.agent.is_paused for one in found):
+        parts.append(_("%(count)d paused") % {"count": paused})
     gpus = [gpu for one in found if one.portrait.is_online for gpu in one.portrait.gpu_info]
     if gpus:
         busy = sum(is_busy(gpu) for gpu in gpus)

@@ -331,3 +331,14 @@ def test_page_says_when_scripts_are_not_isolated(page_client, viewer_user, host,
     html = page(page_client(viewer_user), f"/agents/{host.id}/")
     assert ("not isolated from it" in html) is is_said
     assert ("run_as in its policy.yaml" in html) is is_said
+
+
+def test_tasks_of_a_silent_host_are_unreachable(page_client, viewer_user, host, sub):
+    assert "tone-unreachable" not in page(page_client(viewer_user))
+    Agent.objects.filter(id=host.id).update(status="offline")
+    assert 'badge tone-unreachable' in page(page_client(viewer_user))
+
+
+def test_summary_counts_paused_hosts(page_client, viewer_user, host):
+    Agent.objects.filter(id=host.id).update(is_draining=True, is_paused=True)
+    assert "1 online · 1 paused" in page(page_client(viewer_user))
