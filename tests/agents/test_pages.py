@@ -336,7 +336,7 @@ def test_page_says_when_scripts_are_not_isolated(page_client, viewer_user, host,
 def test_tasks_of_a_silent_host_are_unreachable(page_client, viewer_user, host, sub):
     assert "tone-unreachable" not in page(page_client(viewer_user))
     Agent.objects.filter(id=host.id).update(status="offline")
-    assert 'badge tone-unreachable' in page(page_client(viewer_user))
+    assert "badge tone-unreachable" in page(page_client(viewer_user))
 
 
 def test_summary_counts_paused_hosts(page_client, viewer_user, host):
