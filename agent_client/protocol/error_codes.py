@@ -251,6 +251,12 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
             "该租户的拨测数量已达上限。",
             "删除一些，或调高 DIALER_MAX_PROBES_PER_TENANT。",
         ),
+        "quota_exceeded": Explanation(
+            "The tenant, or the person, has as much of it as there may be.",
+            "The detail names the limit and the setting that raises it; else wait, or remove some.",
+            "该租户或该用户的数量已达上限。",
+            "详细信息会给出上限和可调高它的设置；也可以等待或删除一些。",
+        ),
         "request_refused": Explanation(
             "The server refused the request.",
             "The detail names the field or the state that stands in the way.",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
+import importlib
 import json
 import os
 import pwd
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from agent_client.upgrade.versions import (
+    PIP,
     TOKEN_VARIABLES,
     CannotInstall,
     build_version,
@@ -69,15 +71,20 @@ WantedBy={target}
 """
 
 
-def install(server: str, wheel: str, sha256: str, version: str) -> int:
-    """Install the agent, start it and wait until the server knows it; returns the exit code."""
+def install(server: str, wheel: str, sha256: str, version: str, pip_sha256: str = "") -> int:
+    """Install the agent, start it and wait until the server knows it; returns the exit code.
+
+    pip_sha256 is the digest of the pip that the server offers, "" when it offers none.
+    """
     options = read_options(sys.argv[1:])
     try:
-        require_python()
+        require_python(has_pip=bool(pip_sha256))
         home = Path.home() / ".dialer-agent"
         make_private(home)
         require_encryption(home, server, options)
         token = read_token(home)
+        if pip_sha256:
+            take_pip(home, f"{server}/agent/{PIP}", pip_sha256, options)
         folder = install_version(home, server + wheel, sha256, version, options)
         write_settings(home, server, token, options)
         forget_trials(home)
@@ -106,8 +113,8 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def require_python() -> None:
-    """Raise CannotInstall for a Python that cannot run the agent."""
+def require_python(*, has_pip: bool) -> None:
+    """Raise CannotInstall for a Python that cannot run the agent; has_pip: one is offered."""
     if sys.version_info < (3, 11):  # noqa: UP036 - it is the host's Python, whatever that is
         raise CannotInstall(
             f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}. "
@@ -115,14 +122,16 @@ def require_python() -> None:
         )
     if not sys.platform.startswith("linux"):
         raise CannotInstall(f"only Linux is supported, this is {sys.platform}.")
-    try:
-        import ensurepip
-        import venv
-    except ImportError:
-        raise CannotInstall(
-            "Python's venv module is missing. On Debian and Ubuntu: apt install python3-venv"
-        ) from None
-    say(f"Python {sys.version.split()[0]}, {venv.__name__}, {ensurepip.__name__}")
+    # Debian's bare python3 has venv and no ensurepip, which holds pip.
+    needed = ["venv"] if has_pip else ["venv", "ensurepip"]
+    for name in needed:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            raise CannotInstall(
+                f"Python's {name} module is missing. On Debian and Ubuntu: apt install python3-venv"
+            ) from None
+    say(f"Python {sys.version.split()[0]}")
 
 
 def make_private(home: Path) -> None:
@@ -156,6 +165,19 @@ def read_token(home: Path) -> str:
     if not token:
         raise CannotInstall("there is no enrolment token. Set DIALER_ENROLL_TOKEN.")
     return token
+
+
+def take_pip(home: Path, url: str, sha256: str, options: argparse.Namespace) -> None:
+    """Have the server's pip in the agent's directory, for this version and later ones."""
+    path = home / PIP
+    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
+        return
+    data = download(url, context_for(options))
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise CannotInstall("the downloaded pip does not have the hash that was announced.")
+    temporary = path.with_suffix(".new")
+    temporary.write_bytes(data)
+    temporary.replace(path)
 
 
 def install_version(

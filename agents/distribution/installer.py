@@ -15,7 +15,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from agents.distribution import releases
+from agents.distribution import pip_archive, releases
 from agents.distribution.releases import Release
 from dialer_platform.launch import certificate
 
@@ -46,7 +46,7 @@ def python_installer(server: str, release: Release) -> str:
     """Return the installer as a Python program; server is the address without a last slash."""
     call = (
         f"install({server!r}, {'/agent/' + release.path.name!r}, "
-        f"{release.sha256!r}, {release.version!r})"
+        f"{release.sha256!r}, {release.version!r}, {pip_archive.sha256()!r})"
     )
     return f"{_program()}\n\nraise SystemExit({call})\n"
 

@@ -15,9 +15,10 @@ from datetime import datetime, timedelta
 from django.db.models import F
 
 from agent_client.protocol.messages import Hello, ReleaseState
-from agents import database_clock, events, fleet, hot, pace
+from agents import database_clock, events, fleet, hot, pace, probe_duty
 from agents.choices import AgentStatus
 from agents.inbox_registry import Beat, Incoming
+from agents.labels import merged_labels
 from agents.models import Agent
 from agents.services import host_releases
 from agents.system_changes import with_changes
@@ -33,7 +34,9 @@ Even so it is never judged before two beats are missing."""
 def greet(batch: Sequence[Incoming]) -> None:
     """Store what hosts say of themselves and number their connections; an inbox handler."""
     now = database_clock.now()
-    rows = Agent.objects.hosts().in_bulk([one.principal.agent_id for one in batch])
+    # Locked: somebody may change the labels of a host at this moment.
+    known = Agent.objects.hosts().select_for_update().order_by("id")
+    rows = known.in_bulk([one.principal.agent_id for one in batch])
     states: dict[str, ReleaseState] = {}
     for principal, message, reply in batch:
         row = rows.get(principal.agent_id)
@@ -42,8 +45,11 @@ def greet(batch: Sequence[Incoming]) -> None:
             continue
         row.epoch += 1
         reply.epoch = row.epoch
+        facts = _facts_of(message, row, now)
+        if facts["labels"] != row.labels:
+            probe_duty.hosts_changed(row.tenant_id)
         Agent.objects.filter(id=row.id, revoked_at=None).update(
-            **_facts_of(message, row, now),
+            **facts,
             epoch=row.epoch,
             token_used=True,
             status=AgentStatus.ONLINE,
@@ -134,6 +140,7 @@ def _facts_of(hello: Hello, row: Agent, now: datetime) -> dict[str, object]:
     """Return the columns that a hello fills."""
     known = hot.snapshot(row.id)
     capacity = hello.capacity
+    host_labels = bounded_labels(hello.labels)
     return {
         "instance_id": hello.instance_id[:64],
         "boot_id": hello.boot_id[:64],
@@ -143,8 +150,9 @@ def _facts_of(hello: Hello, row: Agent, now: datetime) -> dict[str, object]:
         "slots": max(0, capacity.slots),
         "script_types": list(capacity.script_types),
         "system": with_changes(row.system, bounded_system(hello.system), now=now),
-        # Labels given at the enrolment stay; what the host says comes on top.
-        "labels": {**row.labels, **bounded_labels(hello.labels)},
+        # As a whole: a label that its settings name no more is gone.
+        "host_labels": host_labels,
+        "labels": merged_labels(host_labels, row.given_labels),
         "address": known.address[:64] if known and known.address else F("address"),
     }
 

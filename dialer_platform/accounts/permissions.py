@@ -27,6 +27,7 @@ ACTIONS: dict[str, str] = {
     "agent.view": Role.VIEWER,
     "agent.enrol": Role.ADMIN,
     "agent.drain": Role.ADMIN,
+    "agent.pause": Role.ADMIN,
     "agent.resume": Role.ADMIN,
     "agent.revoke": Role.ADMIN,
     "agent.change": Role.ADMIN,

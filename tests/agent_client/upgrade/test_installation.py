@@ -152,9 +152,10 @@ def test_version_that_still_watches_over_a_task_is_kept(old, new):
     versions.switch(old.home, new.folder)
     program = "import sys; print(flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", program, str(old.folder / "zygote.py")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as task:
-        # For a moment of the exec the kernel shows no command line at all.
-        task.stdout.readline()
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as task:
+        # The kernel closes what exec closes before it shows the new command line.
+        assert task.stdout is not None and task.stdout.readline()
         new.prune()
         assert old.folder.exists()
     new.prune()

@@ -8,12 +8,12 @@ import pytest
 from django.utils import timezone
 
 from agent_client.protocol.messages import Capacity, Hello
-from agents import database_clock, hot, housekeeping, pace
+from agents import database_clock, hot, housekeeping, pace, probe_duty
 from agents.inbox_batch import Submission, run_batch
 from agents.inbox_registry import Registry
 from agents.models import Agent
 from agents.services import presence
-from agents.services.main_agents import revoke_agent
+from agents.services.main_agents import revoke_agent, update_agent
 from tests.agents import wire
 
 pytestmark = pytest.mark.django_db
@@ -90,9 +90,33 @@ def test_hostile_facts_are_bounded(registry, speaker):
 
 
 def test_labels_of_the_enrolment_stay(registry, speaker):
-    Agent.objects.update(labels={"site": "a"})
+    Agent.objects.update(labels={"site": "a"}, given_labels={"site": "a"})
     greet(registry, speaker, labels={"gpu": "b"})
     assert Agent.objects.get().labels == {"site": "a", "gpu": "b"}
+
+
+def test_label_that_the_host_says_no_more_is_gone(registry, speaker):
+    greet(registry, speaker, labels={"gpu": "b", "zone": "lab"})
+    greet(registry, speaker, labels={"gpu": "b"})
+    row = Agent.objects.get()
+    assert (row.labels, row.host_labels, row.given_labels) == ({"gpu": "b"}, {"gpu": "b"}, {})
+
+
+def test_label_given_here_wins_over_the_hosts_until_it_is_taken_away(registry, speaker, agent):
+    greet(registry, speaker, labels={"gpu": "b"})
+    update_agent(agent, by="x", labels={"gpu": "a100"})
+    greet(registry, speaker, labels={"gpu": "b"})
+    assert Agent.objects.get().labels == {"gpu": "a100"}
+    update_agent(agent, by="x", labels={})
+    assert Agent.objects.get().labels == {"gpu": "b"}
+
+
+def test_labels_of_a_hello_ring_for_probes_only_when_they_change(registry, speaker, monkeypatch):
+    rung: list[str] = []
+    monkeypatch.setattr(probe_duty, "hosts_changed", rung.append)
+    for _connection in range(2):
+        greet(registry, speaker, labels={"gpu": "b"})
+    assert rung == ["default"]
 
 
 def test_hello_of_a_deleted_host_is_refused(registry, speaker):
