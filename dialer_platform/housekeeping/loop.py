@@ -51,7 +51,7 @@ class HousekeepingLoop:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare; nothing runs before `start` or `run`."""
-        self.holder = lease.new_holder_name()
+        self.lease = lease.HousekeepingLease(lease.new_holder_name(), clock=clock)
         self.holds_lease = False
         self._get_jobs = get_jobs
         self._clock = clock
@@ -93,7 +93,7 @@ class HousekeepingLoop:
         """Renew the lease if it is time, run what is due; returns the pause in seconds."""
         now = self._clock()
         if now >= self._renew_at:
-            self.holds_lease = lease.acquire(self.holder)
+            self.holds_lease = self.lease.acquire()
             self._renew_at = now + RENEW_SECONDS
             self._report()
         if not self.holds_lease:
@@ -173,5 +173,5 @@ class HousekeepingLoop:
         """Report and give the lease up."""
         if self.holds_lease:
             self._report()
-            lease.release(self.holder)
+            self.lease.release()
             self.holds_lease = False
