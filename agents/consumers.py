@@ -21,7 +21,7 @@ from agent_client.protocol.messages import (
     ServerMessage,
     TasksBatch,
 )
-from agents import connections, credentials
+from agents import connections, credentials, instances
 from agents.admission import admission
 from agents.connections import Connection
 from agents.conversation import Conversation
@@ -73,13 +73,18 @@ class AgentConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no typ
             await asyncio.sleep(turn)
         try:
             principal = await self._authenticate()
+            elsewhere = await instances.stored(principal)
         except DomainError as error:
             log.info("a socket was refused", extra={"data": {"code": error.code}})
             await self.send({"type": "websocket.close", "code": connections.CLOSE_UNAUTHENTICATED})
             raise StopConsumer from error
         await self.send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
         self.conversation = Conversation(
-            principal, client_address(self.scope), on_hello=self.begin, close=self.close
+            principal,
+            client_address(self.scope),
+            on_hello=self.begin,
+            close=self.close,
+            elsewhere=elsewhere,
         )
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(HELLO_SECONDS, self.close, connections.CLOSE_BAD_REQUEST)

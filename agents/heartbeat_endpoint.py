@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from agent_client.protocol import codec
 from agent_client.protocol.messages import Answer, Heartbeat, Hello, LogChunk
-from agents import hot, inbox, instances, pace, probe_duty
+from agents import delivery, hot, inbox, instances, pace, probe_duty
 from agents.plugins import wanted
 from agents.principal import AgentPrincipal
 from agents.raw_http import (
@@ -45,9 +45,11 @@ async def beat(principal: AgentPrincipal, scope: Scope, receive: Receive, send: 
     heartbeat = parse_heartbeat(await read_body(scope, receive, MAX_BEAT_BYTES))
     if heartbeat.agent_id != principal.agent_id:
         raise Forbidden("The credential belongs to another agent.", code="agent_mismatch")
-    address = client_address(scope)
-    if instances.is_other_alive(principal, _instance_of(heartbeat)):
-        hot.note_conflict(principal, address)
+    address, instance_id = client_address(scope), _instance_of(heartbeat)
+    is_known = not instance_id or instances.speaks_here(principal, instance_id)
+    elsewhere = instances.NOBODY if is_known else await instances.stored(principal)
+    if instances.is_other_alive(principal, instance_id, elsewhere):
+        delivery.announce_conflict(principal, address)
         raise Conflict(
             "Another agent uses this credential now; enrol this host on its own.",
             code="instance_conflict",

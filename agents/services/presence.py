@@ -12,11 +12,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
+from django.db import transaction
 from django.db.models import F, Q
 
 from agent_client.protocol.messages import Hello, ReleaseState
-from agents import database_clock, events, fleet, hot, pace
+from agents import database_clock, delivery, events, fleet, hot, pace
 from agents.choices import AgentStatus
 from agents.inbox_registry import Beat, Incoming
 from agents.models import Agent
@@ -53,7 +55,7 @@ def greet(batch: Sequence[Incoming]) -> None:
         )
         if message.release:
             states[row.id] = message.release
-        hot.note_epoch(row.id, row.epoch)
+        transaction.on_commit(partial(delivery.announce_epoch, row.id, row.epoch))
     host_releases.note_states(states, now)
     _announce((row.tenant_id, row.id) for row in rows.values())
 

@@ -25,7 +25,16 @@ from agent_client.protocol.messages import (
     TasksBatch,
     Welcome,
 )
-from agents import connections, consumers, conversation, delivery, hot, inbox
+from agents import (
+    connections,
+    consumers,
+    conversation,
+    database_clock,
+    delivery,
+    hot,
+    inbox,
+    instances,
+)
 from agents.admission import Admission
 from agents.consumers import AgentConsumer
 from agents.models import Agent
@@ -272,6 +281,74 @@ async def test_newer_socket_of_the_same_instance_supersedes_the_older(host, enro
     assert (await newer.greet()).epoch == 2
     assert await host.closed_with() == connections.CLOSE_SUPERSEDED
     assert connections.is_connected(host.agent_id)
+
+
+async def test_what_a_superseded_socket_brings_is_not_taken(host, enrolled, greeting):
+    taken: list[int] = []
+    greeting.register(Accepted, lambda batch: taken.extend(one.message.task_id for one in batch))
+    await host.greet()
+    newer = Host(enrolled[0].id, enrolled[1])
+    await newer.greet()
+    await host.closed_with()
+    await host.say(wire.accepted(1))
+    message = wire.accepted(2)
+    await newer.say(message)
+    while message.message_id not in (await newer.hear(Ack)).message_ids:
+        pass
+    assert taken == [2]
+
+
+def greeted_elsewhere(host: Host, epoch: int) -> None:
+    """Let another process say that the host said hello there."""
+    delivery.on_greeted({"agent_id": host.agent_id, "epoch": str(epoch)})
+
+
+async def test_hello_at_another_process_ends_the_older_socket_here(host):
+    await host.greet()
+    greeted_elsewhere(host, 2)
+    assert await host.closed_with() == connections.CLOSE_SUPERSEDED
+    assert not await sync_to_async(delivery.deliver)(host.agent_id)
+
+
+async def test_late_word_of_an_older_hello_ends_nothing(host):
+    await host.greet()
+    greeted_elsewhere(host, 1)
+    await host.say(wire.beat(host.agent_id))
+    assert await host.hear(Ack)
+    assert connections.get(host.agent_id).close_code == 0
+
+
+async def test_socket_that_was_overtaken_before_its_welcome_ends_with_it(host, greeting):
+    began, release = threading.Event(), threading.Event()
+
+    def greet_slowly(batch):
+        began.set()
+        release.wait(30)
+        presence.greet(batch)
+
+    greeting.handlers[Hello] = greet_slowly
+    await host.socket.connect(10)
+    await host.say(wire.hello(host.agent_id))
+    await asyncio.to_thread(began.wait, 30)
+    greeted_elsewhere(host, 2)
+    release.set()
+    assert await host.closed_with() == connections.CLOSE_SUPERSEDED
+
+
+async def test_other_processes_are_told_of_each_hello(host, monkeypatch):
+    told: list[tuple[str, dict[str, str]]] = []
+    monkeypatch.setattr(delivery.relay, "broadcast", lambda *note: told.append(note))
+    await host.greet()
+    assert (delivery.GREETED, {"agent_id": host.agent_id, "epoch": "1"}) in told
+
+
+async def test_copy_of_a_host_that_speaks_to_another_process_is_refused(host, monkeypatch):
+    monkeypatch.setattr(instances.relay, "is_enabled", lambda: True)
+    fresh = database_clock.now()
+    await Agent.objects.aupdate(instance_id="i-1", last_heartbeat_time=fresh)
+    await host.socket.connect(10)
+    await host.say(wire.hello(host.agent_id, instance_id="i-2"))
+    assert await host.closed_with() == connections.CLOSE_INSTANCE_CONFLICT
 
 
 async def test_other_instance_is_refused_while_one_is_connected(host, enrolled):
