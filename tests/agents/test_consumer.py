@@ -9,6 +9,7 @@ import time
 import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
+from django.utils import timezone
 
 from agent_client.protocol import codec, frames
 from agent_client.protocol.messages import (
@@ -29,7 +30,6 @@ from agents import (
     connections,
     consumers,
     conversation,
-    database_clock,
     delivery,
     hot,
     inbox,
@@ -344,7 +344,7 @@ async def test_other_processes_are_told_of_each_hello(host, monkeypatch):
 
 async def test_copy_of_a_host_that_speaks_to_another_process_is_refused(host, monkeypatch):
     monkeypatch.setattr(instances.relay, "is_enabled", lambda: True)
-    fresh = database_clock.now()
+    fresh = timezone.now()
     await Agent.objects.aupdate(instance_id="i-1", last_heartbeat_time=fresh)
     await host.socket.connect(10)
     await host.say(wire.hello(host.agent_id, instance_id="i-2"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
-from agents import database_clock, delivery, hot, instances
+from agents import delivery, hot, instances
 from agents.instances import NOBODY, Stored
 from agents.models import Agent
 from tests.agents import wire
@@ -52,7 +53,7 @@ def test_host_that_does_not_say_which_it_is_is_taken(speaker):
 async def test_row_is_read_with_several_processes_only(enrolled, monkeypatch):
     agent = enrolled[0]
     speaker = instances.AgentPrincipal(agent.id, agent.tenant_id)
-    seen = database_clock.now() - timedelta(seconds=30)
+    seen = timezone.now() - timedelta(seconds=30)
     await Agent.objects.aupdate(instance_id="i-1", last_heartbeat_time=seen)
     assert await instances.stored(speaker) is NOBODY
     monkeypatch.setattr(instances.relay, "is_enabled", lambda: True)
