@@ -24,6 +24,7 @@ from twisted.internet.endpoints import SSL4ServerEndpoint
 from dialer_platform import runtime
 from dialer_platform.launch.certificate import ServerCertificate
 from dialer_platform.serving.protocol import LimitedHTTPFactory, TimedChannel
+from dialer_platform.serving.room import Room
 from dialer_platform.serving.sockets import LimitedSocketFactory
 from dialer_platform.serving.tls import options_of
 
@@ -157,15 +158,17 @@ class _Server(daphne.server.Server):
             super().run()
 
     async def handle_reply(self, protocol: Any, message: Any) -> None:
-        """Send a part of an answer, and return once the connection takes the next one.
+        """Send a part of an answer or a message; return once the connection takes the next.
 
         The library returns at once: whoever reads a large file slowly had all of it kept in
         memory (600 MB of 600, measured).
         """
         await super().handle_reply(protocol, message)
         channel = getattr(protocol, "channel", None)
-        if isinstance(channel, TimedChannel):
-            await channel.wait_for_room()
+        sender = channel if isinstance(channel, TimedChannel) else protocol
+        room: Room | None = getattr(sender, "room", None)
+        if room is not None:
+            await room.wait()
 
     def listen_error(self, failure: Any) -> None:
         """Remember why there is nothing to serve."""
