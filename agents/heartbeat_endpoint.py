@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from agent_client.protocol import codec
 from agent_client.protocol.messages import Answer, Heartbeat, Hello, LogChunk
 from agents import delivery, hot, inbox, instances, pace, probe_duty
+from agents.admission import take_turn
 from agents.plugins import wanted
 from agents.principal import AgentPrincipal
 from agents.raw_http import (
@@ -54,6 +55,8 @@ async def beat(principal: AgentPrincipal, scope: Scope, receive: Receive, send: 
             "Another agent uses this credential now; enrol this host on its own.",
             code="instance_conflict",
         )
+    if _hello_of(heartbeat) and not await take_turn():
+        raise inbox.SlowDown("Too many hosts come back at once; come again.")
     hot.note_address(principal, address)
     answer = await inbox.receive(principal, [heartbeat])
     await send_json(send, codec.encode(answer))
@@ -125,7 +128,12 @@ def split_chunks(body: bytes) -> Iterator[LogChunk]:
         position = end
 
 
+def _hello_of(heartbeat: Heartbeat) -> Hello | None:
+    """Return the hello that a beat carries: the first one of a connection does."""
+    return next((one for one in heartbeat.messages if isinstance(one, Hello)), None)
+
+
 def _instance_of(heartbeat: Heartbeat) -> str:
     """Return the instance that a beat names, in itself or in the hello it carries."""
-    hellos = (one.instance_id for one in heartbeat.messages if isinstance(one, Hello))
-    return heartbeat.instance_id or next(hellos, "")
+    hello = _hello_of(heartbeat)
+    return heartbeat.instance_id or (hello.instance_id if hello else "")

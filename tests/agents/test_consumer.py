@@ -27,6 +27,7 @@ from agent_client.protocol.messages import (
     Welcome,
 )
 from agents import (
+    admission,
     connections,
     consumers,
     conversation,
@@ -402,8 +403,8 @@ async def test_host_that_cannot_be_written_to_is_disconnected(host, monkeypatch)
 
 
 async def test_host_in_a_crowd_waits_for_its_turn(enrolled, monkeypatch):
-    monkeypatch.setattr(consumers, "admission", Admission(per_second=20))
-    consumers.admission.arrive(time.monotonic())
+    monkeypatch.setattr(admission, "admission", Admission(per_second=20))
+    admission.admission.arrive(time.monotonic())
     began = time.monotonic()
     host = Host(enrolled[0].id, enrolled[1])
     await host.greet()
@@ -413,10 +414,19 @@ async def test_host_in_a_crowd_waits_for_its_turn(enrolled, monkeypatch):
 
 async def test_host_that_finds_the_line_too_long_is_told_to_come_again(enrolled, monkeypatch):
     crowd = Admission(per_second=1, longest_wait_seconds=0)
-    monkeypatch.setattr(consumers, "admission", crowd)
+    monkeypatch.setattr(admission, "admission", crowd)
     crowd.arrive(time.monotonic())
     host = Host(enrolled[0].id, enrolled[1])
     connected, _ = await host.socket.connect(10)
     assert connected
     assert await host.closed_with() == connections.CLOSE_TRY_AGAIN
     assert crowd.turned_away == 1
+
+
+async def test_strangers_take_no_place_in_the_line(enrolled, monkeypatch):
+    line = Admission(per_second=1, longest_wait_seconds=0)
+    monkeypatch.setattr(admission, "admission", line)
+    for _ in range(3):
+        connected, _ = await Host(enrolled[0].id, "dpa_wrong").socket.connect(10)
+        assert not connected
+    assert line.arrive(time.monotonic()) == 0
