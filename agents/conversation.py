@@ -70,16 +70,19 @@ class Conversation:
         """
         if self.connection and self.connection.close_code:
             return
+        unread: list[codec.Unread] = []
         try:
             if isinstance(data, bytes):
                 messages: Sequence[AgentMessage] = [codec.decode_chunk(data)]
             else:
-                messages = codec.decode_agent_frame(data)
+                messages = codec.decode_agent_frame(data, on_unread=unread.append)
         except codec.ProtocolError as error:
             self._refuse("", "invalid_message", str(error))
             return
         if self.connection is None and not self._greet(messages):
             return
+        for one in unread:
+            self._refuse(one.message_id, "invalid_message", one.detail)
         if any(isinstance(one, Heartbeat | Hello) and not self._is_own(one) for one in messages):
             self._refuse("", "agent_mismatch", "The credential belongs to another agent.")
             return

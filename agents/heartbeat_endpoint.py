@@ -11,8 +11,10 @@ import re
 import struct
 from collections.abc import Iterator
 
+import msgspec
+
 from agent_client.protocol import codec
-from agent_client.protocol.messages import Answer, Heartbeat, Hello, LogChunk
+from agent_client.protocol.messages import Answer, Heartbeat, Hello, LogChunk, Rejected
 from agents import delivery, hot, inbox, instances, pace, probe_duty
 from agents.admission import take_turn
 from agents.plugins import wanted
@@ -43,7 +45,9 @@ _MISSING = re.compile(r"required field `(\w+)`")
 async def beat(principal: AgentPrincipal, scope: Scope, receive: Receive, send: Send) -> None:
     """Take a heartbeat and answer what the agent has to know."""
     require_json(scope)
-    heartbeat = parse_heartbeat(await read_body(scope, receive, MAX_BEAT_BYTES))
+    unread: list[codec.Unread] = []
+    body = await read_body(scope, receive, MAX_BEAT_BYTES)
+    heartbeat = parse_heartbeat(body, on_unread=unread.append)
     if heartbeat.agent_id != principal.agent_id:
         raise Forbidden("The credential belongs to another agent.", code="agent_mismatch")
     address, instance_id = client_address(scope), _instance_of(heartbeat)
@@ -59,6 +63,12 @@ async def beat(principal: AgentPrincipal, scope: Scope, receive: Receive, send: 
         raise inbox.SlowDown("Too many hosts come back at once; come again.")
     hot.note_address(principal, address)
     answer = await inbox.receive(principal, [heartbeat])
+    if unread:
+        refusals = tuple(
+            Rejected(message_id=one.message_id, code="invalid_message", detail=one.detail)
+            for one in unread
+        )
+        answer = msgspec.structs.replace(answer, errors=answer.errors + refusals)
     await send_json(send, codec.encode(answer))
 
 
@@ -93,10 +103,10 @@ async def _store(principal: AgentPrincipal, piece: LogChunk) -> Reply:
         return reply
 
 
-def parse_heartbeat(body: bytes) -> Heartbeat:
+def parse_heartbeat(body: bytes, *, on_unread: codec.OnUnread | None = None) -> Heartbeat:
     """Return the heartbeat in a body; raises Invalid with the field that is wrong."""
     try:
-        return codec.decode_heartbeat(body)
+        return codec.decode_heartbeat(body, on_unread=on_unread)
     except codec.ProtocolError as error:
         text = str(error)
         found = _FIELD.search(text) or _MISSING.search(text)

@@ -201,6 +201,19 @@ async def test_nonsense_is_answered_and_not_fatal(host, text):
     assert await host.hear(Ack)
 
 
+async def test_kind_of_a_newer_release_is_refused_and_what_came_with_it_counts(host, greeting):
+    taken: list[int] = []
+    greeting.register(Accepted, lambda batch: taken.extend(one.message.task_id for one in batch))
+    await host.greet()
+    known = wire.accepted(7)
+    frame = f'[{{"type": "news", "message_id": "n1"}},{codec.encode(known).decode()}]'
+    await host.socket.send_to(text_data=frame)
+    assert (await host.hear(Rejected)).message_id == "n1"
+    while known.message_id not in (await host.hear(Ack)).message_ids:
+        pass
+    assert taken == [7]
+
+
 async def test_beat_of_another_agent_is_refused(host):
     await host.greet()
     await host.say(wire.beat("a-0000000000"))

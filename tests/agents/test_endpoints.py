@@ -74,6 +74,16 @@ async def test_polling_host_that_finds_the_line_too_long_is_told_to_come_again(
     assert plain.status == 200
 
 
+async def test_kind_of_a_newer_release_in_a_beat_is_refused_alone(enrolled, registry):
+    agent, token = enrolled
+    registry.register(Accepted, lambda batch: [one.reply.go(1, 3) for one in batch])
+    known = {"type": "accepted", "message_id": "k1", "task_id": 1, "offer": 3}
+    body = {"agent_id": agent.id, "messages": [{"type": "news", "message_id": "n1"}, known]}
+    answer = (await call("POST", BEAT, body, token=token)).json()
+    assert [one["message_id"] for one in answer["errors"]] == ["n1"]
+    assert answer["acks"][0] == "k1"
+
+
 async def test_reconciliation_follows_the_messages_of_the_beat(enrolled, registry):
     agent, token = enrolled
     wanted = Desired(task_id=1, offer=1, want="forget")
