@@ -141,6 +141,12 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
             "未知的注册令牌。",
             "检查是否完整复制，或新建一个。",
         ),
+        "invalid_message": Explanation(
+            "A message cannot be read.",
+            "Bring agent and server to versions that belong together.",
+            "有一条消息无法读取。",
+            "让代理和服务器使用相互匹配的版本。",
+        ),
         "last_administrator": Explanation(
             "The last administrator of a tenant cannot be removed.",
             "Make somebody else an administrator first.",
