@@ -24,6 +24,8 @@ from dialer_platform.storage import write_transaction
 logger = logging.getLogger(__name__)
 
 RENEW_SECONDS = 8.0
+LATE_SECONDS = 10.0
+LATE_INTERVALS = 3
 SHORTEST_PAUSE_SECONDS = 0.05
 ERROR_CHARACTERS = 500
 
@@ -76,6 +78,14 @@ class HousekeepingLoop:
     def request_stop(self) -> None:
         """Ask the loop to end; safe in a signal handler."""
         self._stopping.set()
+
+    def is_on_time(self) -> bool:
+        """Return whether no job is late by three intervals and 10 s; True where another works."""
+        now = self._clock()
+        return not self.holds_lease or all(
+            now - one.due_at <= max(LATE_SECONDS, LATE_INTERVALS * one.job.interval_seconds)
+            for one in list(self._progress.values())
+        )
 
     def run(self) -> None:
         """Work until asked to stop, then give the lease up."""

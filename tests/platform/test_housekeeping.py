@@ -178,6 +178,32 @@ def test_standing_by_ends_when_the_other_is_silent(loop, ran, clock, process):
     assert "quick" in ran
 
 
+def test_process_whose_jobs_stand_still_is_not_on_time(loop, clock):
+    loop.turn()
+    clock.now += 10
+    assert loop.is_on_time()
+    clock.now += 2  # quick was due a second after the turn, and ten are too late
+    assert not loop.is_on_time()
+    loop.turn()
+    assert loop.is_on_time()
+
+
+def test_rare_job_may_be_late_by_three_of_its_intervals(clock):
+    loop = HousekeepingLoop(get_jobs=lambda: [Job("rare", 60, lambda: None)], clock=clock)
+    loop.turn()
+    clock.now += 60 + 180
+    assert loop.is_on_time()
+    clock.now += 1
+    assert not loop.is_on_time()
+
+
+def test_process_that_stands_by_is_on_time(loop, clock, process):
+    process("another").acquire()
+    loop.turn()
+    clock.now += 3600
+    assert loop.is_on_time()
+
+
 def test_runs_are_reported_with_the_renewal(loop, clock):
     loop.turn()
     clock.now += RENEW_SECONDS
