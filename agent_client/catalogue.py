@@ -65,8 +65,8 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         ),
         "outbox_damaged": Entry(
             _E,
-            "发件箱文件 {segment} 已损坏, 已隔离",
-            "the outbox file {segment} is damaged and is set aside",
+            "发件箱文件 {segment} 已损坏, 已隔离, 丢失 {count} 条拨测结果",
+            "the outbox file {segment} is damaged and is set aside, {count} probe results are lost",
         ),
         "limits_adapted": Entry(
             _I,

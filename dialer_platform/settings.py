@@ -242,6 +242,8 @@ MAX_BODY_BYTES = 12 * 1024 * 1024
 # --- agents -------------------------------------------------------------------
 HEARTBEAT_INTERVAL_SECONDS = 2.0
 LOST_AFTER_SECONDS = env.integer("DIALER_LOST_AFTER_SECONDS", 24 * 3600)
+# After a start of the server hosts get this long to come back, however long it was down.
+LOST_GRACE_SECONDS = env.integer("DIALER_LOST_GRACE_SECONDS", 120)
 LOG_LIMIT_BYTES = env.integer("DIALER_LOG_LIMIT_BYTES", 4 * 1024**3)
 LOG_TENANT_MAX_BYTES = env.integer("DIALER_LOG_TENANT_MAX_BYTES", 500 * 1024**3)
 MAX_AGENTS_PER_TENANT = env.integer("DIALER_MAX_AGENTS_PER_TENANT", 20_000)

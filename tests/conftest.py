@@ -147,6 +147,15 @@ def page_client(db) -> Callable[[User], Client]:
     return make
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the seeds of what was drawn at random, also when all went well."""
+    for report in (one for found in terminalreporter.stats.values() for one in found):
+        if getattr(report, "when", "") == "call":
+            for name, value in report.user_properties:
+                if name.endswith("_SEED"):
+                    terminalreporter.write_line(f"{name}={value} {report.nodeid}")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the end-to-end tests of a module on one worker: they share an installation."""

@@ -164,10 +164,15 @@ def _answered(server: str, error: InvalidStatus) -> ConnectionFailed | Credentia
 def _decode(data: bytes | str) -> list[ServerMessage]:
     """Return the messages of a frame; one that cannot be read is logged and passed over."""
     try:
-        return codec.decode_server_frame(data)
+        return codec.decode_server_frame(data, on_unread=_note_unread)
     except codec.ProtocolError as error:
         logger.warning("a frame of the server was not understood: %s", error)
         return []
+
+
+def _note_unread(one: codec.Unread) -> None:
+    """Log a message that is not understood; a newer server may have kinds of its own."""
+    logger.warning("a message of the server was not understood: %s", one.detail)
 
 
 def _classify(error: ConnectionClosed, *, heard: bool) -> ConnectionFailed | CredentialRefused:

@@ -2,7 +2,8 @@
 
 Offline is judged by the database's clock against the last flushed beat, never by a clock
 of a host. After a start of the server, and after a jump of the clock, every host gets one
-full window to speak before anything is said about it (R12, R14).
+full window to speak before anything is said about it. A beat that the clock dates into the
+future, because it was set back since, counts as one of now (R12, R14).
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
-from django.db.models import F
+from django.db import transaction
+from django.db.models import F, Q
 
 from agent_client.protocol.messages import Hello, ReleaseState
-from agents import database_clock, events, fleet, hot, pace, probe_duty
+from agents import database_clock, delivery, events, fleet, hot, pace, probe_duty
 from agents.choices import AgentStatus
 from agents.inbox_registry import Beat, Incoming
 from agents.labels import merged_labels
@@ -58,7 +61,7 @@ def greet(batch: Sequence[Incoming]) -> None:
         )
         if message.release:
             states[row.id] = message.release
-        hot.note_epoch(row.id, row.epoch)
+        transaction.on_commit(partial(delivery.announce_epoch, row.id, row.epoch))
     host_releases.note_states(states, now)
     _announce((row.tenant_id, row.id) for row in rows.values())
 
@@ -81,6 +84,7 @@ def show_online(beats: Sequence[Beat]) -> None:
 def mark_silent_agents() -> list[str]:
     """Mark hosts offline whose beats stopped, and return their ids; a housekeeping job."""
     now = database_clock.now()
+    _pull_back_future(now)
     silence = pace.silence_for(pace.interval_for(Agent.objects.hosts().online().count()))
     if not _watch.may_judge(now, silence):
         return []
@@ -100,6 +104,17 @@ def mark_silent_agents() -> list[str]:
         silent.filter(id__in=ids).update(status=AgentStatus.OFFLINE, online_since=None)
         _announce(found)
     return ids
+
+
+def _pull_back_future(now: datetime) -> None:
+    """Date what lies in the future to now: else a host that dies would be online until then."""
+    future = now + database_clock.TOLERANCE
+    late = Agent.objects.filter(Q(last_heartbeat_time__gt=future) | Q(online_since__gt=future))
+    if not late.exists():
+        return
+    with write_transaction():
+        for column in ("last_heartbeat_time", "online_since"):
+            Agent.objects.filter(**{f"{column}__gt": future}).update(**{column: now})
 
 
 class _Watch:

@@ -17,6 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from dialer_platform import readiness
 from dialer_platform.accounts.address import client_address, is_forwarded_unseen
 from dialer_platform.accounts.authentication import principal_by_token
 from dialer_platform.accounts.principal import Principal
@@ -27,6 +28,8 @@ from dialer_platform.models import Lease
 from dialer_platform.storage import write_transaction
 
 BEARER = "Bearer "
+WAIT_SECONDS = 3.0
+"""How long the write check stands behind other writers of this process."""
 READY_SECONDS = 1.0
 """How long an answer of the write check is believed: strangers may ask as often as they like."""
 
@@ -69,13 +72,17 @@ def metrics(request: HttpRequest) -> HttpResponse:
 def ready_checks() -> dict[str, bool]:
     """Return what must hold before the server can do its work."""
     is_writable = is_database_writable()
-    return {"database": is_writable, "housekeeping": is_writable and lease.is_fresh()}
+    return {
+        "database": is_writable,
+        "housekeeping": is_writable and lease.is_fresh(),
+        **readiness.verdicts(),
+    }
 
 
 def is_database_writable() -> bool:
     """Return whether a write transaction succeeds; it changes no row."""
     try:
-        with write_transaction():
+        with write_transaction(wait_seconds=WAIT_SECONDS):
             Lease.objects.filter(name="").update(renewed_at=timezone.now())
     except DatabaseError:
         return False

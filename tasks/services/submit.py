@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -260,6 +261,7 @@ def _new_task(
         rerun_of=rerun_of,
         status=status,
         phase=phase,
+        lost_after_seconds=settings.LOST_AFTER_SECONDS,
         **plain,
         **ended,
     )

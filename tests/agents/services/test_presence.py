@@ -179,6 +179,25 @@ def test_jump_of_the_clock_marks_nobody(online, clocks):
     assert presence.mark_silent_agents() == []
 
 
+@pytest.mark.parametrize("jump", [timedelta(hours=1), timedelta(days=3650)])
+def test_host_that_dies_after_the_clock_was_set_back_goes_offline(online, clocks, jump):
+    clocks.advance(10)
+    Agent.objects.update(last_heartbeat_time=clocks.wall + jump, online_since=clocks.wall + jump)
+    presence.mark_silent_agents()
+    online.refresh_from_db()
+    assert (online.last_heartbeat_time, online.online_since) == (clocks.wall, clocks.wall)
+    assert silence_until_offline(clocks) <= 10
+
+
+def test_beat_that_is_only_just_ahead_is_left_alone(online, clocks):
+    """Another process may have written between this one's look at the clock and the row."""
+    ahead = clocks.wall + database_clock.TOLERANCE
+    Agent.objects.update(last_heartbeat_time=ahead)
+    presence.mark_silent_agents()
+    online.refresh_from_db()
+    assert online.last_heartbeat_time == ahead
+
+
 def test_host_whose_beats_wait_for_a_flush_is_not_silent(online, speaker, clocks, monkeypatch):
     clocks.advance(60)
     monkeypatch.setattr(hot.time, "monotonic", lambda: clocks.steady)
