@@ -15,9 +15,9 @@ MESSAGE_CODES: dict[str, Explanation] = {
         "校准主机时钟；此后的结果会正常存储。",
     ),
     "invalid_message": Explanation(
-        "A frame of the agent's socket cannot be read.",
+        "A message, or a frame of the agent's socket, cannot be read.",
         "Bring agent and server to versions that belong together; no proxy may change frames.",
-        "无法读取代理套接字的一帧。",
+        "无法读取一条消息或代理套接字的一帧。",
         "让代理和服务器使用相互匹配的版本；检查是否有代理服务器改动了数据。",
     ),
     "no_outcome": Explanation(
