@@ -106,7 +106,7 @@ class Pace:
     def _rate(self) -> float | None:
         """Return the rate that holds now in bytes/s."""
         self._look()
-        rates = [self._own_mb * MB] if self._own_mb else []
+        rates = [self._own_mb * MB] if self._own_mb > 0 else []
         if self._known.bandwidth_mb:
             rates.append(self._known.bandwidth_mb * MB / max(1, self._known.transfers))
         return min(rates, default=None)

@@ -31,6 +31,7 @@ FILE_MODE = 0o644
 _PART_MODE = 0o600
 _PERMISSIONS = 0o777
 _PART = re.compile(r"\..{1,120}\.[0-9a-z]{16}\.part", re.DOTALL)
+_TAG = re.compile(r"[0-9a-z]{16}")
 STALE_SECONDS = 7 * 24 * 3600
 _SHOWN_NAME = 80
 _PLAIN_WRITE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -85,7 +86,8 @@ def exists(path: str) -> Rejected:
 def open_part(target: Target, transfer: Transfer) -> Part:
     """Return the neighbour that takes the bytes, locked; raises Rejected or OSError."""
     _remove_stale(target.directory)
-    for tag in (transfer.sha256[:16], transfer.id[:16].ljust(16, "x")):
+    tags = [transfer.sha256[:16]] if transfer.sha256 else []
+    for tag in (*tags, transfer.id[:16].ljust(16, "x")):
         name = neighbour(target.name, tag, "part")
         descriptor = os.open(name, _PLAIN_WRITE, _PART_MODE, dir_fd=target.directory)
         found = os.fstat(descriptor)
@@ -101,7 +103,12 @@ def open_part(target: Target, transfer: Transfer) -> Part:
 
 
 def neighbour(name: str, tag: str, purpose: str) -> str:
-    """Return the hidden name of something of ours beside what has that name."""
+    """Return the hidden name of something of ours beside what has that name; raises Rejected.
+
+    A tag comes from the server: one with a slash in it would lead out of the directory.
+    """
+    if not _TAG.fullmatch(tag):
+        raise Rejected("The transfer has an id or a digest that is none.", code="offer_invalid")
     shown = name.encode("utf-8", "surrogateescape")[:_SHOWN_NAME].decode("utf-8", "ignore")
     return f".{shown}.{tag}.{purpose}"
 

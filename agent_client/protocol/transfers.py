@@ -8,7 +8,9 @@ was interrupted goes on there. Pure data.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from agent_client.protocol.part import Number, Part
 
@@ -18,6 +20,14 @@ TaskKind = Literal["script", "file_upload", "file_download", "file_preview"]
 
 MAX_CHUNK_BYTES = 4 * 1024 * 1024
 CHUNK_DIGEST_HEADER = "X-Chunk-Sha256"
+MAX_BANDWIDTH_MB = 100_000.0
+
+TransferId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8,32}\Z")]
+ContentDigest = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")]
+"""A SHA-256 in hex, "" where it is not known. Both become parts of file names on the host, so
+a server must not be able to write anything else into them."""
+Bandwidth = Annotated[float, msgspec.Meta(ge=0, le=MAX_BANDWIDTH_MB)]
+Mode = Annotated[int, msgspec.Meta(ge=0, le=0o7777)]
 
 
 class Transfer(Part, frozen=True):
@@ -29,16 +39,16 @@ class Transfer(Part, frozen=True):
     `head_bytes` and `tail_bytes` bound a preview.
     """
 
-    id: str
+    id: TransferId
     token: str
     path: str
     size_bytes: Number | None = None
-    sha256: str = ""
+    sha256: ContentDigest = ""
     archive: bool = False
     overwrite: bool = False
-    mode: int | None = None
+    mode: Mode | None = None
     owner: str = ""
-    bandwidth_mb: float = 0.0
+    bandwidth_mb: Bandwidth = 0.0
     head_bytes: Number = 64 * 1024
     tail_bytes: Number = 0
 

@@ -13,13 +13,13 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from agent_client.protocol.transfers import MAX_BANDWIDTH_MB
 from dialer_platform.errors import Invalid
 from tasks.choices import Kind
 
 MAX_PATH_CHARACTERS = 4_096
 MAX_EXCERPT_BYTES = 256 * 1024
 """Most of the head, and of the tail, that a preview shows."""
-MAX_BANDWIDTH_MB = 100_000.0
 TEMPLATE_TYPE = "file"
 
 _OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,31})?")

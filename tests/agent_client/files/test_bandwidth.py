@@ -70,6 +70,7 @@ def rate_over(pace: Pace, clock: Clock, seconds: float) -> float:
         (0.0, {"bandwidth_mb": 12.0, "transfers": 3}, 4.0),
         (1.0, {"bandwidth_mb": 12.0, "transfers": 3}, 1.0),
         (50.0, {"bandwidth_mb": 12.0}, 12.0),
+        (-1.0, {"bandwidth_mb": 4.0}, 4.0),
     ],
 )
 def test_the_lower_limit_is_held_within_a_tenth(tmp_path, own_mb, record, expected):

@@ -15,7 +15,7 @@ from agent_client.protocol.transfers import Transfer
 
 def shown(root: Path, name: str = "", **fields: object) -> dict[str, object]:
     path = str(root / name) if name else str(root)
-    transfer = Transfer(id="1", token="t", path=path, **fields)
+    transfer = Transfer(id="0123456789abcdef", token="t", path=path, **fields)
     return json.loads(preview(Roots([str(root)]), transfer))
 
 

@@ -12,7 +12,8 @@ from agent_client.sub_agent.errors import StartError
 from agent_client.sub_agent.mover import mover
 
 HOST = {"interpreter": "/usr/bin/python3", "package": "/opt", "servers": ["http://s"], "roots": []}
-SPEC = {"kind": "file_preview", "transfer": {"id": "1", "token": "dpt_secret", "path": "/x"}}
+TRANSFER = {"id": "0123456789abcdef", "token": "dpt_secret", "path": "/x"}
+SPEC = {"kind": "file_preview", "transfer": TRANSFER}
 
 
 def test_token_is_in_no_argument_and_the_order_is_readable(tmp_path: Path) -> None:
