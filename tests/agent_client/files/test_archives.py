@@ -7,6 +7,7 @@ import io
 import os
 import random
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -51,6 +52,23 @@ def zip_of(*entries: tuple[str, bytes, int]) -> bytes:
     return data.getvalue()
 
 
+def zip64_of(entries: int, *, comment: bytes = b"") -> bytes:
+    """Return a zip whose plain end record hides that zip64's fields name many entries."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for number in range(entries):
+            archive.writestr(f"f{number}", b"")
+    plain = data.getvalue()
+    end = plain.rindex(b"PK\x05\x06")
+    size, offset = struct.unpack("<II", plain[end + 12 : end + 20])
+    record = struct.pack(
+        "<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, entries, entries, size, offset
+    )
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, end, 1)
+    small = struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, 1, 1, 46, 0, len(comment))
+    return plain[:end] + record + locator + small + comment
+
+
 def give(move: Move, archive: bytes) -> None:
     move.fake.content[:] = archive
 
@@ -90,6 +108,8 @@ HOSTILE = {
     "zip device": zip_of(("dev", b"", stat.S_IFCHR | 0o644)),
     "zip bomb": zip_of(("zeros", bytes(90 * 1024 * 1024), 0o100644)),
     "zip twice": zip_of(("a", b"1", 0o100644), ("./a", b"2", 0o100644)),
+    "zip64": zip64_of(3),
+    "zip64 with a comment": zip64_of(3, comment=b"c" * 65_535),
     "zip too large": zip_of(("a", b"x" * 500, 0o100644)).replace(
         (500).to_bytes(4, "little"), (400).to_bytes(4, "little")
     ),

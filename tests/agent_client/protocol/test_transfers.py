@@ -9,15 +9,20 @@ import pytest
 from agent_client.protocol.codec import ProtocolError, decode_server_frame
 
 GOOD = {"id": "0123456789abcdef01234567", "token": "dpt_x", "path": "/srv/x"}
+SPEC = {
+    "task_id": 1,
+    "offer": 1,
+    "installation": "i",
+    "name": "n",
+    "script_type": "shell",
+    "script_content": "",
+    "kind": "file_upload",
+}
 
 
 def offer(**fields: object) -> str:
     """Return the frame of an offer with one transfer."""
-    spec = {
-        **{"task_id": 1, "offer": 1, "installation": "i", "name": "n"},
-        **{"script_type": "shell", "script_content": "", "kind": "file_upload"},
-        "transfer": {**GOOD, **fields},
-    }
+    spec = {**SPEC, "transfer": {**GOOD, **fields}}
     return json.dumps({"type": "tasks_batch", "message_id": "m", "tasks": [spec]})
 
 
