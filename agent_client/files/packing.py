@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import BinaryIO, cast
 
 from agent_client.errors import Rejected
-from agent_client.files.archive_names import MAX_ENTRIES, refused
+from agent_client.files.archive_names import MAX_ENTRIES, MAX_NAMES_BYTES, refused
 from agent_client.files.progress import amount
 from agent_client.files.roots import open_plain
 from agent_client.files.sending import changed
@@ -67,6 +67,7 @@ class _Packer:
         self._say = say
         self._place = place
         self._entries = 0
+        self._names_bytes = 0
         self._left_out = 0
 
     def pack(self, archive: tarfile.TarFile, directory: int) -> None:
@@ -77,6 +78,8 @@ class _Packer:
                 self._add_directory(archive, os.path.join(below, name), name, handle)
             for name in sorted(names):
                 self._add_file(archive, os.path.join(below, name), name, handle)
+            # The library keeps every header for whoever reads the archive; nobody does here.
+            archive.members.clear()
 
     def report(self) -> None:
         """Say how much was left out."""
@@ -124,6 +127,10 @@ class _Packer:
         if self._entries > MAX_ENTRIES:
             raise refused(f"{self._path} has more than {MAX_ENTRIES} entries")
         info = tarfile.TarInfo(os.path.normpath(name))
+        # What is refused where it is unpacked need not be sent.
+        self._names_bytes += len(os.fsencode(info.name))
+        if self._names_bytes > MAX_NAMES_BYTES:
+            raise refused(f"the names in {self._path} have more than {MAX_NAMES_BYTES} bytes")
         info.mode = stat.S_IMODE(found.st_mode)
         info.mtime = found.st_mtime
         return info

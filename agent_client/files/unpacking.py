@@ -79,17 +79,22 @@ def receive_archive(
 def unpack_into(descriptor: int, work: str, target: Target, *, owner: Owner) -> Inventory:
     """Check an archive, then write its content into a directory; raises Rejected."""
     room = os.fstatvfs(target.directory)
-    inventory = Inventory(
+    empty = partial(
+        Inventory,
         archive_bytes=os.fstat(descriptor).st_size,
         room_bytes=room.f_bavail * room.f_frsize - RESERVE_BYTES,
     )
     base = os.open(work, _DIRECTORY, dir_fd=target.directory)
     try:
+        inventory = empty()
         with contextlib.closing(_entries(descriptor)) as found:
-            names = [inventory.add(entry) for entry, _ in found]
+            for entry, _ in found:
+                inventory.add(entry)
+        # Checked anew instead of remembered: the parts of all names would be a third copy.
+        inventory = empty()
         with contextlib.closing(_entries(descriptor)) as found:
-            for parts, (entry, open_entry) in zip(names, found, strict=True):
-                _write(base, parts, entry, open_entry, owner)
+            for entry, open_entry in found:
+                _write(base, inventory.add(entry), entry, open_entry, owner)
         os.fchown(base, *owner)
         os.fchmod(base, 0o755)
         _sync(base)

@@ -266,6 +266,18 @@ def test_too_many_entries_are_refused(move: Move, monkeypatch: pytest.MonkeyPatc
         move.unpack()
 
 
+def test_names_that_would_fill_the_memory_are_refused(
+    move: Move, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_names, "MAX_NAMES_BYTES", 100)
+    # A directory counts once, and an entry that repeats it not at all.
+    give(move, tar_of(("d" * 40, "5", {}), ("d" * 40 + "/f", b"", {}), ("d" * 40, "5", {})))
+    move.unpack("small")
+    give(move, tar_of(("d" * 40 + "/f", b"", {}), ("e" * 40, b"", {})))
+    with pytest.raises(Rejected, match="names have more than 100 bytes"):
+        move.unpack()
+
+
 def test_packed_directory_comes_out_the_same(move: Move, tmp_path: Path) -> None:
     source = tmp_path / "source"
     (source / "sub" / "empty").mkdir(parents=True)
