@@ -79,7 +79,7 @@ class _Packer:
             for name in sorted(names):
                 self._add_file(archive, os.path.join(below, name), name, handle)
             # The library keeps every header for whoever reads the archive; nobody does here.
-            archive.members.clear()
+            archive.members.clear()  # type: ignore[attr-defined]  # typeshed lacks it
 
     def report(self) -> None:
         """Say how much was left out."""
