@@ -23,7 +23,7 @@ from typing import NamedTuple
 from agent_client.errors import Rejected
 from agent_client.files.bandwidth import Pace
 from agent_client.files.progress import Progress, amount
-from agent_client.files.roots import unusable
+from agent_client.files.roots import open_plain, unusable
 from agent_client.files.server import TransferServer
 from agent_client.protocol.transfers import MAX_CHUNK_BYTES, Transfer
 
@@ -34,7 +34,7 @@ _PART = re.compile(r"\..{1,120}\.[0-9a-z]{16}\.part", re.DOTALL)
 _TAG = re.compile(r"[0-9a-z]{16}")
 STALE_SECONDS = 7 * 24 * 3600
 _SHOWN_NAME = 80
-_PLAIN_WRITE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW_PART = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Target(NamedTuple):
@@ -89,9 +89,12 @@ def open_part(target: Target, transfer: Transfer) -> Part:
     tags = [transfer.sha256[:16]] if transfer.sha256 else []
     for tag in (*tags, transfer.id[:16].ljust(16, "x")):
         name = neighbour(target.name, tag, "part")
-        descriptor = os.open(name, _PLAIN_WRITE, _PART_MODE, dir_fd=target.directory)
+        try:
+            descriptor = _open_or_make(target, name)
+        except Rejected:
+            continue  # A link or the like, which somebody else has put there.
         found = os.fstat(descriptor)
-        is_ours = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+        is_ours = found.st_nlink == 1
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -100,6 +103,14 @@ def open_part(target: Target, transfer: Transfer) -> Part:
             return Part(descriptor, name)
         os.close(descriptor)
     raise unusable(target.path, "has a neighbour .part file that another transfer is filling")
+
+
+def _open_or_make(target: Target, name: str) -> int:
+    """Return a descriptor of a plain file of that name; raises Rejected or OSError."""
+    try:
+        return os.open(name, _NEW_PART, _PART_MODE, dir_fd=target.directory)
+    except FileExistsError:
+        return open_plain(target.directory, name, target.path, flags=os.O_RDWR)
 
 
 def neighbour(name: str, tag: str, purpose: str) -> str:

@@ -17,8 +17,10 @@ from contextlib import contextmanager
 from agent_client.errors import Rejected
 
 _DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_WALK = _DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
+_WALK = _DIRECTORY | os.O_PATH
 """Walking needs no right to list."""
+_LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+"""Opens nothing: not a link's target, and no FIFO or device."""
 MAX_PATH_BYTES = 4096
 MAX_DEPTH = 128
 DIRECTORY_MODE = 0o755
@@ -132,17 +134,37 @@ class Roots:
             raise _belongs_to_agent(path)
 
 
-def open_plain(directory: int, name: str, path: str) -> int:
-    """Return a descriptor of a plain file in a directory; raises Rejected or OSError."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+def open_plain(directory: int, name: str, path: str, *, flags: int = os.O_RDONLY) -> int:
+    """Return a descriptor of a plain file in a directory; raises Rejected or OSError.
+
+    It is looked at before it is opened: to open a FIFO wakes who waits at its other end, to
+    open a device may do anything. What was looked at is what is opened, by its descriptor.
+    """
     try:
-        descriptor = os.open(name, flags, dir_fd=directory)
+        looked_at = os.open(name, _LOOK, dir_fd=directory)
+        try:
+            _check_plain(os.fstat(looked_at), path)
+            return os.open(f"/proc/self/fd/{looked_at}", flags | os.O_NONBLOCK | os.O_CLOEXEC)
+        finally:
+            os.close(looked_at)
     except OSError as error:
         raise explained(error, path) from error
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    raise unusable(path, "is no plain file")
+
+
+def open_directory(directory: int, name: str, path: str) -> int:
+    """Return a descriptor of a directory in another one, to be listed; raises as open_plain."""
+    try:
+        return os.open(name, _DIRECTORY | os.O_RDONLY, dir_fd=directory)
+    except OSError as error:
+        raise explained(error, path) from error
+
+
+def _check_plain(found: os.stat_result, path: str) -> None:
+    """Refuse what is no plain file; raises Rejected or OSError."""
+    if stat.S_ISLNK(found.st_mode):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    if not stat.S_ISREG(found.st_mode):
+        raise unusable(path, "is no plain file")
 
 
 def _belongs_to_agent(path: str) -> Rejected:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import shutil
+import tarfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent_client.errors import Rejected
+from agent_client.files.packing import pack
+from agent_client.files.receiving import Target, open_part
 from agent_client.files.roots import Roots, open_plain
+from agent_client.protocol.transfers import Transfer
 
 NAMES = 10_000
 PIECES = (
@@ -178,9 +182,51 @@ def test_refusal_says_why(place: Place, below: str, code: str) -> None:
     assert error.value.code == code
 
 
-def test_fifo_is_refused_and_does_not_block(place: Place) -> None:
-    os.mkfifo(place.root / "pipe")
-    assert place.read(f"{place.root}/pipe") is None
+def packed_names(root: Path) -> list[str]:
+    """Return what is in the archive of a directory."""
+    handle = os.open(root, os.O_RDONLY)
+    archive = pack(handle, str(root), is_hidden=lambda found: False, say=lambda text: None)
+    with os.fdopen(archive, "rb") as file, tarfile.open(fileobj=file) as found:
+        names = found.getnames()
+    os.close(handle)
+    return names
+
+
+def test_fifo_is_looked_at_and_never_opened(
+    place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Who opens it, and be it for a moment, lets its writer go on and die of SIGPIPE.
+    pipe = place.root / "a" / "pipe"
+    os.mkfifo(pipe)
+    identity, real = pipe.stat().st_ino, os.open
+
+    def watched(path: str, flags: int, *rest: int, **more: int) -> int:
+        with contextlib.suppress(OSError):
+            found = os.stat(path, dir_fd=more.get("dir_fd"))
+            # With O_EXCL what is there is never opened.
+            opens_nothing = flags & (os.O_PATH | os.O_EXCL)
+            assert found.st_ino != identity or opens_nothing, f"{path} was opened"
+        return real(path, flags, *rest, **more)
+
+    monkeypatch.setattr(os, "open", watched)
+    monkeypatch.chdir(tmp_path)
+    assert place.read(str(pipe)) is None
+    assert "b" in packed_names(place.root / "a")
+    (place.root / "a" / ".file.0123456789abcdef.part").hardlink_to(pipe)
+    part, target = open_part_of(place, sha256="0123456789abcdef" * 4)
+    assert part == ".file.fedcba9876543210.part"
+    assert target.read_bytes() == b"inside"
+
+
+def open_part_of(place: Place, **fields: str) -> tuple[str, Path]:
+    """Return the name of the part that a transfer to `a/file` writes into, and the file."""
+    target = place.root / "a" / "file"
+    transfer = Transfer(id="fedcba9876543210", token="t", path=str(target), **fields)
+    handle = os.open(target.parent, os.O_RDONLY)
+    part = open_part(Target(handle, "file", str(target)), transfer)
+    os.close(part.descriptor)
+    os.close(handle)
+    return part.name, target
 
 
 def test_root_that_is_a_link_itself_is_followed(place: Place, tmp_path: Path) -> None:
