@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from agent_client.config import AgentConfig
 from agent_client.config_sources import file_candidates
-from agent_client.policy import Policy
 from agent_client.throttle import LIMITS_FILE
 from agent_client.transport.trust import Trust
 
 
-def told_to_transfers(config: AgentConfig, *, policy: Policy, trust: Trust) -> dict[str, object]:
-    """Return how transfers are run here, where they speak to, and what they may touch."""
+def told_to_transfers(
+    config: AgentConfig, *, roots: Mapping[str, str], trust: Trust
+) -> dict[str, object]:
+    """Return how transfers are run here, where they speak to, and what they may touch.
+
+    roots are the policy's directories with their places (`files.places`).
+    """
     return {
         "interpreter": sys.executable,
         "package": str(Path(__file__).parents[2]),
         "servers": config.connection.servers,
-        "roots": [str(root) for root in policy.roots()],
+        "roots": dict(roots),
         "hidden": [str(one) for one in (config.state_dir, *own_files(config))],
         "ca_file": str(trust.ca_file or ""),
         "fingerprint": trust.fingerprint,

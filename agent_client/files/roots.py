@@ -1,9 +1,10 @@
 """Opens what lies below the directories that the host's policy allows, and nothing else.
 
-A path is walked one component at a time by directory handles, and no component may be a
-link: whoever swaps one meanwhile makes the walk fail, never lead out. The roots themselves
-may be links, for the host's owner has named them. The agent's own directories and files are
-closed, also where a root contains them: they hold its credential and what the host allows.
+A path is walked from `/`, one component at a time by directory handles, and no component may
+be a link: whoever swaps one meanwhile makes the walk fail, never lead out. A root that the
+host's owner has named by a link is walked where that led when the policy was read
+(`files.places`). The agent's own directories and files are closed, also where a root contains
+them: they hold its credential, its program and what the host allows.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from agent_client.errors import Rejected
@@ -29,27 +30,26 @@ DIRECTORY_MODE = 0o755
 class Roots:
     """The directories below which files are moved."""
 
-    def __init__(self, roots: Sequence[str], *, hidden: Sequence[str] = ()) -> None:
-        """Take absolute directories; those that do not exist allow nothing.
+    def __init__(self, roots: Mapping[str, str], *, hidden: Sequence[str] = ()) -> None:
+        """Take absolute directories, each with its place; what does not exist allows nothing.
 
         hidden are directories and files of the agent, absolute; they need not exist.
         """
-        self._roots = tuple(roots)
+        self._roots = dict(roots)
         self._hidden = frozenset(_identities(hidden))
         self._hidden_paths = frozenset(_spellings(hidden))
 
     def split(self, path: str) -> tuple[str, tuple[str, ...]]:
-        """Return the root that contains a path, and the components below it.
+        """Return the place of the root that contains a path, and the components below it.
 
         Raises Rejected: path_unusable for a name no host has, policy_denied outside.
         """
         parts = _parts(path)
         # The longest root first: one may lie in another and be reached by a link.
-        for root in sorted(self._roots, key=len, reverse=True):
-            for spelling in (root, os.path.realpath(root)):
-                above = tuple(one for one in spelling.split("/") if one)
+        for root, place in sorted(self._roots.items(), key=lambda one: -len(one[0])):
+            for above in (_names(root), _names(place)):
                 if parts[: len(above)] == above:
-                    return root, parts[len(above) :]
+                    return place, parts[len(above) :]
         listed = ", ".join(self._roots) or "none"
         raise Rejected(
             f"The host's policy does not allow it (directories: {path} is below none of {listed}).",
@@ -103,11 +103,12 @@ class Roots:
 
     def _walk(self, root: str, parts: Sequence[str], path: str, *, create: bool = False) -> int:
         """Return a handle of the directory at the end of the components."""
-        descriptor = os.open(root, os.O_DIRECTORY | os.O_CLOEXEC | os.O_RDONLY)
+        descriptor = os.open("/", _WALK)
+        above = _names(root)
         try:
-            self._check_hidden(descriptor, path)
-            for part in parts:
-                following = _step(descriptor, part, path, create=create)
+            for number, part in enumerate((*above, *parts)):
+                is_below = number >= len(above)
+                following = _step(descriptor, part, path, create=create and is_below)
                 os.close(descriptor)
                 descriptor = following
                 self._check_hidden(descriptor, path)
@@ -178,6 +179,10 @@ def unusable(path: str, problem: str) -> Rejected:
     return Rejected(f"{path} {problem}.", code="path_unusable")
 
 
+def _names(path: str) -> tuple[str, ...]:
+    return tuple(one for one in path.split("/") if one not in ("", "."))
+
+
 def _parts(path: str) -> tuple[str, ...]:
     """Return the components of an absolute path; raises Rejected for what is none."""
     shown = path[:200].encode("utf-8", "backslashreplace").decode()
@@ -185,7 +190,7 @@ def _parts(path: str) -> tuple[str, ...]:
         path = os.path.expanduser("~") + path[1:]
     if not path.startswith("/"):
         raise unusable(shown, "is not absolute; give a full path on the host")
-    parts = tuple(one for one in path.split("/") if one not in ("", "."))
+    parts = _names(path)
     if "\0" in path or any(one == ".." for one in parts):
         raise unusable(shown, "has a part that is not allowed (.. or NUL)")
     try:

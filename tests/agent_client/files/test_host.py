@@ -8,7 +8,6 @@ import pytest
 
 from agent_client.config import load_config
 from agent_client.files.host import told_to_transfers
-from agent_client.policy import Policy
 from agent_client.transport.trust import Trust
 
 
@@ -19,7 +18,7 @@ def test_files_that_decide_what_the_agent_does_are_closed(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.yaml").write_text(f"state_dir: {tmp_path}/state\npolicy_file: rules.yaml\n")
     config = load_config({"config_file": str(tmp_path / "own.yaml")}, {}, tmp_path)
-    told = told_to_transfers(config, policy=Policy(), trust=Trust())
+    told = told_to_transfers(config, roots={}, trust=Trust())
     assert told["hidden"] == [
         str(tmp_path / name)
         for name in (

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent_client.errors import Rejected
+from agent_client.files.places import places_of
 from agent_client.files.preview import MAX_EXCERPT_BYTES, guess_encoding, preview
 from agent_client.files.roots import Roots
 from agent_client.protocol.transfers import Transfer
@@ -16,7 +17,7 @@ from agent_client.protocol.transfers import Transfer
 def shown(root: Path, name: str = "", **fields: object) -> dict[str, object]:
     path = str(root / name) if name else str(root)
     transfer = Transfer(id="0123456789abcdef", token="t", path=path, **fields)
-    return json.loads(preview(Roots([str(root)]), transfer))
+    return json.loads(preview(Roots(places_of([root])), transfer))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from agent_client.errors import Rejected
 from agent_client.files.packing import pack
+from agent_client.files.places import places_of
 from agent_client.files.receiving import Target, open_part
 from agent_client.files.roots import Roots, open_plain
 from agent_client.protocol.transfers import Transfer
@@ -47,7 +48,7 @@ class Place:
         (self.root / "link").symlink_to(self.outside)
         (self.root / "out").symlink_to("/")
         (self.root / "a" / "secret").symlink_to(self.outside / "secret")
-        self.roots = Roots([str(self.root)], hidden=[str(self.state)])
+        self.roots = Roots(places_of([self.root]), hidden=[str(self.state)])
 
     def read(self, path: str) -> bytes | None:
         """Return what is read of a path, None when it is refused."""
@@ -154,7 +155,7 @@ def test_ten_thousand_hostile_paths_lead_nowhere_while_links_are_swapped(place: 
 def test_any_text_is_inside_or_refused(tmp_path: Path, text: str) -> None:
     if not (tmp_path / "root").exists():
         Place(tmp_path)
-    roots = Roots([str(tmp_path / "root")])
+    roots = Roots(places_of([tmp_path / "root"]))
     for path in (text, f"{tmp_path}/root/{text}", f"{tmp_path}/root/../{text}"):
         try:
             _, parts = roots.split(path)
@@ -231,13 +232,28 @@ def open_part_of(place: Place, **fields: str) -> tuple[str, Path]:
 
 def test_root_that_is_a_link_itself_is_followed(place: Place, tmp_path: Path) -> None:
     (tmp_path / "named").symlink_to(place.root)
-    place.roots = Roots([str(tmp_path / "named")])
+    place.roots = Roots(places_of([tmp_path / "named"]))
     assert place.read(f"{tmp_path}/named/file") == b"inside"
     assert place.read(f"{place.root}/file") == b"inside"
 
 
+def test_root_that_becomes_a_link_leads_nowhere(place: Place, tmp_path: Path) -> None:
+    # As when a directory above it belongs to somebody with fewer rights than the agent.
+    for name in ("root", "above/root"):
+        root = tmp_path / name
+        root.mkdir(parents=True, exist_ok=True)
+        place.roots = Roots(places_of([root]))
+        (tmp_path / "above" if "/" in name else root).rename(tmp_path / f"aside{len(name)}")
+        (tmp_path / "outside" / "root").mkdir(exist_ok=True)
+        (tmp_path / "outside" / "root" / "secret").write_bytes(CANARY)
+        (tmp_path / name.split("/")[0]).symlink_to(place.outside)
+        assert place.read(f"{root}/secret") is None
+        place.write(f"{root}/new")
+        assert not list(place.outside.rglob("new"))
+
+
 def test_directory_that_holds_the_agents_own_is_not_replaced(place: Place) -> None:
-    roots = Roots([str(place.root.parent)], hidden=[str(place.state)])
+    roots = Roots(places_of([place.root.parent]), hidden=[str(place.state)])
     with pytest.raises(Rejected) as error:
         roots.check_replaceable(str(place.root))
     assert error.value.code == "policy_denied"
@@ -249,7 +265,7 @@ def test_file_of_the_agent_is_neither_read_nor_written(place: Place, name: str) 
     (place.root / "linked").symlink_to(place.root / "file")
     (place.root / "same").hardlink_to(place.root / "a" / "file")
     own = [place.root / "a/file", place.root / "a/not-there", place.root / "missing/file"]
-    roots = Roots([str(place.root)], hidden=[*map(str, own), str(place.root / "linked")])
+    roots = Roots(places_of([place.root]), hidden=[*map(str, own), str(place.root / "linked")])
     with (
         pytest.raises(Rejected) as error,
         roots.parent(str(place.root / name), create=True) as (_, last),
@@ -264,5 +280,5 @@ def test_file_of_the_agent_is_neither_read_nor_written(place: Place, name: str) 
 
 def test_without_roots_nothing_is_allowed(place: Place) -> None:
     with pytest.raises(Rejected) as error:
-        Roots([]).split(str(place.root / "file"))
+        Roots({}).split(str(place.root / "file"))
     assert error.value.code == "policy_denied"

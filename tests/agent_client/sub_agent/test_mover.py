@@ -11,7 +11,7 @@ from agent_client.files.order import read_order
 from agent_client.sub_agent.errors import StartError
 from agent_client.sub_agent.mover import mover
 
-HOST = {"interpreter": "/usr/bin/python3", "package": "/opt", "servers": ["http://s"], "roots": []}
+HOST = {"interpreter": "/usr/bin/python3", "package": "/opt", "servers": ["http://s"], "roots": {}}
 TRANSFER = {"id": "0123456789abcdef", "token": "dpt_secret", "path": "/x"}
 SPEC = {"kind": "file_preview", "transfer": TRANSFER}
 
