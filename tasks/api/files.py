@@ -166,7 +166,11 @@ class FileViewSet(
         digest = request.headers.get(CHUNK_DIGEST_HEADER, "")
         try:
             following = stored_files.put_chunk(
-                file, offset=_offset(request), data=data, sha256=digest
+                file,
+                offset=_offset(request),
+                data=data,
+                sha256=digest,
+                by=principal_of(request),
             )
         except OffsetGap as gap:
             body = {"code": gap.code, "detail": gap.detail, "fields": gap.fields}

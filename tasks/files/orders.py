@@ -24,7 +24,9 @@ TEMPLATE_TYPE = "file"
 
 _OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,31})?")
 _MODE = re.compile(r"0?[0-7]{3,4}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+NOT_IN_LINES = r"\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069"
+"""Control characters, and those that turn the direction of text: `exe.txt` would read otherwise."""
+_CONTROL = re.compile(f"[{NOT_IN_LINES}]")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 _FOR_UPLOAD = ("id", "archive", "overwrite", "mode", "owner", "bandwidth_mb")

@@ -39,6 +39,7 @@ class Grant(NamedTuple):
     kind: str
     file_id: str
     used_bytes: int = 0
+    agent_id: str = ""
 
 
 _guard = threading.Lock()
@@ -65,7 +66,7 @@ def look_up(token: str) -> Grant:
     if transfer.stored_file_id is None:
         raise NotFound(_("There is no such file."))
     used_bytes = 0 if task.kind == Kind.FILE_UPLOAD else file_share.used_bytes(task.tenant_id)
-    grant = Grant(transfer.pk, task.kind, transfer.stored_file_id, used_bytes)
+    grant = Grant(transfer.pk, task.kind, transfer.stored_file_id, used_bytes, task.agent_id or "")
     with _guard:
         _known[token] = (time.monotonic() + FRESH_SECONDS, grant)
         _known.move_to_end(token)
@@ -123,7 +124,9 @@ def end(grant: Grant, message: TransferEnd) -> TransferState:
         return state_of(grant)
     if grant.kind == Kind.FILE_PREVIEW:
         _check_preview(file)
-    complete_file(file, message.size_bytes, message.sha256)
+    # That somebody looked is in the audit trail with the task; what was shown is not kept long.
+    by = None if grant.kind == Kind.FILE_PREVIEW else f"agent:{grant.agent_id}"
+    complete_file(file, message.size_bytes, message.sha256, by=by)
     return state_of(grant)
 
 

@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from agents.models import Agent
+from dialer_platform.accounts.models import AuditEvent
 from tasks.choices import CANCELED, CANCELING, Status
 from tasks.files.preview import MAX_PREVIEW_BYTES
 from tasks.files.store import FileStore
@@ -89,6 +90,13 @@ def test_end_said_twice_changes_nothing(download):
     first = download.end(b"abc")
     assert download.end(b"abc").json() == first.json()
     assert download.put(b"abc").json() == {"next": 3}
+
+
+def test_arrival_from_a_host_is_in_the_audit_trail(download, host):
+    download.put(b"abc")
+    download.end(b"abc")
+    entry = AuditEvent.objects.get(action="file.complete")
+    assert (entry.actor, entry.detail["sha256"]) == (f"agent:{host.agent.pk}", sha(b"abc"))
 
 
 def test_whole_file_is_not_read_again_for_a_repeated_end(download, monkeypatch):

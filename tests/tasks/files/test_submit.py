@@ -73,6 +73,7 @@ def test_files_to_fetch_are_counted(post, monkeypatch):
         ({"path": ""}, "file.path"),
         ({"path": "relative"}, "file.path"),
         ({"path": "/srv/../etc"}, "file.path"),
+        ({"path": "/srv/a\u2066b"}, "file.path"),
         ({"path": "/srv/\n"}, "file.path"),
         ({"path": "/" + "x" * 4096}, "file.path"),
         ({"path": "/\ud800"}, "file.path"),
@@ -233,6 +234,13 @@ def test_submissions_are_in_the_audit_trail(post):
     task_id = post("file_preview", {"path": "/etc"}).json()["id"]
     entry = AuditEvent.objects.get(action="file.preview", object_id=str(task_id))
     assert entry.detail["path"] == "/etc"
+
+
+def test_audit_trail_says_which_content_was_sent(post, new_file):
+    file = new_file()
+    task_id = post("file_upload", {"id": file.pk, "path": "/srv/x"}).json()["id"]
+    detail = AuditEvent.objects.get(action="file.send", object_id=str(task_id)).detail
+    assert (detail["file_id"], detail["sha256"]) == (file.pk, file.sha256)
 
 
 @pytest.mark.parametrize("kind", ["file_download", "file_preview"])
