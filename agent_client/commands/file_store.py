@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from agent_client.commands.api import ApiError, Client
+from agent_client.commands.preserving import Source, apply
 from agent_client.errors import Rejected, Retryable
 from agent_client.protocol.transfers import CHUNK_DIGEST_HEADER, MAX_CHUNK_BYTES
 
@@ -22,6 +24,7 @@ TRIES = 8
 """In a row, with growing pauses: about a minute; what has arrived is kept anyway."""
 FIRST_PAUSE_SECONDS = 0.5
 _MAX_PAUSE_SECONDS = 15.0
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def store_file(
@@ -45,10 +48,16 @@ def fetch_file(
     target: Path,
     *,
     overwrite: bool,
+    source: Source | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Bring a whole file of the server under a local name; raises Rejected or Retryable."""
+    """Bring a whole file of the server under a local name; raises Rejected or Retryable.
+
+    source is what the file is to have of its source before it is seen.
+    """
     size, sha256 = int(facts["size_bytes"]), str(facts["sha256"])
+    if not _DIGEST.fullmatch(sha256):
+        raise Rejected("The server's answer is none of ours.", code="server_answer_invalid")
     part = target.with_name(f".{target.name[:80]}.{sha256[:16]}.part")
     with part.open("a+b") as file:
         digest, offset = _digest_of(file)
@@ -62,6 +71,8 @@ def fetch_file(
     if digest.hexdigest() != sha256:
         part.unlink()
         raise Rejected(f"What arrived for {target} is not what was sent.", code="digest_mismatch")
+    if source is not None:
+        apply(source, part)
     _place(part, target, overwrite=overwrite)
 
 

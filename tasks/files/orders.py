@@ -75,6 +75,8 @@ def clean_file(kind: str, value: Any) -> dict[str, Any]:
             cleaned[name] = CLEANERS[name](value[name])
         except _Wrong as error:
             errors[f"file.{name}"] = [str(error)]
+    if cleaned.get("archive") and cleaned.get("mode"):
+        errors["file.mode"] = [_("An archive keeps what is executable; it takes no mode.")]
     for name in REQUIRED[kind]:
         if name not in cleaned and f"file.{name}" not in errors:
             errors[f"file.{name}"] = [_("This field is required.")]

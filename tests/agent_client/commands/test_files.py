@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import grp
 import hashlib
 import io
 import json
 import os
+import pwd
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -120,6 +122,44 @@ def test_put_of_one_file_to_labels_makes_a_task_for_each_host(far: Far, run):
     assert far.asked("GET agents/") == []
 
 
+def test_put_preserves_what_the_file_has_here(far: Far, run, monkeypatch):
+    Path("a").write_text("")
+    Path("a").chmod(0o4751)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert run("put", "a", "web:/srv/a", "--preserve").code == 0
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert run("put", "a", "web:/srv/a", "--preserve").code == 0
+    assert run("put", "a", "web:/srv/a", "--preserve", "--mode", "0600").code == 0
+    sent = [one.body["file"] for one in far.asked("POST tasks/")]
+    found = Path("a").stat()
+    owner = f"{pwd.getpwuid(found.st_uid).pw_name}:{grp.getgrgid(found.st_gid).gr_name}"
+    assert [one["mode"] for one in sent] == ["0751", "0751", "0600"]
+    assert [one["owner"] for one in sent] == ["", owner, owner]
+
+
+def test_get_preserves_what_the_file_has_there(far: Far, run, monkeypatch):
+    far.holds(b"data")
+    far.task["file"]["preview"] = {"type": "file", "mode": "0640", "owner": "nobody:root"}
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "chown", lambda path, user, group: given.append((user, group)))
+    assert run("get", "web:/srv/x", "--preserve").code == 0
+    assert Path("x").stat().st_mode & 0o7777 == 0o640
+    assert given == [(pwd.getpwnam("nobody").pw_uid, 0)]
+    kinds = [
+        (one.body["kind"], one.body["file"].get("head_bytes")) for one in far.asked("POST tasks/")
+    ]
+    assert kinds == [("file_preview", 0), ("file_download", None)]
+
+
+def test_get_makes_no_file_of_an_owner_that_is_not_here(far: Far, run, monkeypatch):
+    far.holds(b"data")
+    far.task["file"]["preview"] = {"type": "file", "mode": "0640", "owner": "no-such:root"}
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    done = run("get", "web:/srv/x", "--preserve")
+    assert (done.code, "no-such:root" in done.err, Path("x").exists()) == (1, True, False)
+
+
 def test_put_waits_and_ends_like_the_task(far: Far, run):
     Path("a").write_text("")
     far.task |= {"status": "failed", "exit_code": 1, "reason": "exit"}
@@ -146,6 +186,8 @@ def test_put_packs_plain_files_and_directories_of_a_directory_only(far: Far, run
     [
         (("put", ".", "web:/srv/x"), "is a directory"),
         (("put", "missing", "web:/srv/x"), "No such file"),
+        (("put", ".", "web:/srv/x", "--archive", "--preserve"), "does not go with --archive"),
+        (("get", "web:/srv/x", "--archive", "--preserve"), "does not go with --archive"),
         (("put", "missing", "srv/x", "--labels", "a=b"), "is no full path"),
         (("get", "web"), "names no host and path"),
         (("ls", ":/srv"), "names no host and path"),

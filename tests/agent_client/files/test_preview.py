@@ -46,6 +46,18 @@ def test_head_and_tail_do_not_overlap(tmp_path: Path) -> None:
     assert (found["head"], found["tail"], found["size_bytes"]) == ("01", "789", 10)
 
 
+@pytest.mark.parametrize("order", ["le", "be"])
+@pytest.mark.parametrize("head_bytes", [0, 8, 9])
+def test_tail_is_read_in_the_byte_order_of_the_file(
+    tmp_path: Path, order: str, head_bytes: int
+) -> None:
+    (tmp_path / "f").write_bytes(("\ufeff" + "您好" * 100).encode(f"utf-16-{order}"))
+    for tail_bytes in (8, 7):  # an odd number would begin within a character
+        found = shown(tmp_path, "f", head_bytes=head_bytes, tail_bytes=tail_bytes)
+        assert found["encoding"] == "utf-16"
+        assert found["tail"] == "您好您好"[-(tail_bytes // 2) :]
+
+
 def test_excerpts_are_bounded_whatever_is_asked(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"x" * 4 * MAX_EXCERPT_BYTES)
     found = shown(tmp_path, "f", head_bytes=2**40, tail_bytes=2**40)

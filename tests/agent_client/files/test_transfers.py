@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import pwd
 import random
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from agent_client.files import receiving, sending, server
 from agent_client.files.sending import send
 from agent_client.protocol.transfers import MAX_CHUNK_BYTES
 from tests.agent_client.files.conftest import Move
+from tests.services import missing
 
 CHUNK = 64 * 1024
 
@@ -178,6 +180,16 @@ def test_owner_that_does_not_exist_is_named(move: Move) -> None:
     with pytest.raises(Rejected, match="no such user"):
         move.receive(owner="nobody-of-that-name")
     assert "file" not in move.names()
+
+
+def test_file_belongs_to_whom_it_was_given(move: Move) -> None:
+    if os.geteuid() != 0:
+        missing("the right to give files away", PermissionError("these tests do not run as root"))
+    filled(move, 10)
+    move.receive(owner="nobody", mode=0o600)
+    found, nobody = (move.directory / "file").stat(), pwd.getpwnam("nobody")
+    assert (found.st_uid, found.st_gid) == (nobody.pw_uid, nobody.pw_gid)
+    assert found.st_mode & 0o7777 == 0o600
 
 
 def test_void_token_ends_the_transfer(move: Move) -> None:

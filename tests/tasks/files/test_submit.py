@@ -96,6 +96,7 @@ def test_wrong_field_of_a_download_is_named(post, file, field):
     ("more", "field"),
     [
         ({"mode": "888"}, "file.mode"),
+        ({"mode": "0644", "archive": True}, "file.mode"),
         ({"mode": 420}, "file.mode"),
         ({"mode": "12345"}, "file.mode"),
         ({"owner": "a b"}, "file.owner"),
