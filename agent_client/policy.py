@@ -46,7 +46,8 @@ run_as: []
 # Directories below which files are sent and fetched; links do not lead out of them.
 directories: ["~"]
 
-# Tasks at once, whatever the configuration says; null leaves it to the configuration.
+# Tasks at once, whatever the configuration says; null leaves it to the configuration. Two that
+# move files come on top, unless it is 0.
 max_tasks: null
 
 probe_targets:

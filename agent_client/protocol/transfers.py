@@ -20,6 +20,10 @@ TaskKind = Literal["script", "file_upload", "file_download", "file_preview"]
 
 MAX_CHUNK_BYTES = 4 * 1024 * 1024
 CHUNK_DIGEST_HEADER = "X-Chunk-Sha256"
+TRANSFER_SLOTS = 2
+"""Tasks of file kinds at once on a host, beside its slots: they book nothing, and a look at a
+file must not wait for hours of scripts. Server and agent count alike, so that no offer is
+refused."""
 MAX_BANDWIDTH_MB = 100_000.0
 
 TransferId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8,32}\Z")]
@@ -28,6 +32,11 @@ ContentDigest = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")]
 a server must not be able to write anything else into them."""
 Bandwidth = Annotated[float, msgspec.Meta(ge=0, le=MAX_BANDWIDTH_MB)]
 Mode = Annotated[int, msgspec.Meta(ge=0, le=0o7777)]
+
+
+def transfer_slots(slots: int) -> int:
+    """Return how many tasks of file kinds a host takes at once; none where it takes no tasks."""
+    return TRANSFER_SLOTS if slots > 0 else 0
 
 
 class Transfer(Part, frozen=True):

@@ -6,12 +6,15 @@ import json
 
 import pytest
 
+from agent_client.protocol.transfers import TRANSFER_SLOTS
 from dialer_platform.accounts.models import AuditEvent
 from dialer_platform.errors import Conflict
+from tasks.choices import OFFERED, QUEUED
 from tasks.files.tokens import token_of
 from tasks.models import FileTransfer, StoredFile, Task
 from tasks.services.rerun import rerun_task
 from tasks.services.specs import spec_of
+from tasks.waiting import reason_sentence
 from tests.tasks.conftest import fresh
 from tests.tasks.files.conftest import sha
 
@@ -229,6 +232,17 @@ def test_list_is_filtered_by_kind(client, submit, host):
     task = submit(kind="file_preview", agent_id=host.agent.pk, file={"path": "/srv"}, name="")
     found = client.get(f"{URL}?kind=file_preview,file_upload").json()["results"]
     assert [one["id"] for one in found] == [task.pk]
+
+
+def test_file_is_looked_at_on_a_host_without_python_whose_slots_are_taken(submit, new_host):
+    full = new_host(slots=1, script_types=["shell"])
+    assert submit(agent_id=full.agent.pk).state == OFFERED
+    order = {"kind": "file_preview", "agent_id": full.agent.pk, "name": "", "file": {"path": "/"}}
+    looks = [submit(**order) for _ in range(TRANSFER_SLOTS + 1)]
+    assert [one.state for one in looks] == [*[OFFERED] * TRANSFER_SLOTS, QUEUED]
+    assert reason_sentence(looks[-1]) == "box moves 2 files already, and no more at once."
+    waits = submit(agent_id=full.agent.pk)
+    assert reason_sentence(waits) == "The only slot of box is taken."
 
 
 def test_submissions_are_in_the_audit_trail(post):
