@@ -85,6 +85,17 @@ def clean_file(kind: str, value: Any) -> dict[str, Any]:
     return cleaned
 
 
+def clean_bandwidth(value: Any) -> float:
+    """Return a limit in MB/s, 0 for none; raises Invalid with the field `bandwidth_mb`."""
+    try:
+        if value is None or value == "":
+            raise _Wrong(_("This field is required."))
+        return _bandwidth(value)
+    except _Wrong as error:
+        sentence = _("Some fields are not valid.")
+        raise Invalid(sentence, fields={"bandwidth_mb": [str(error)]}) from error
+
+
 def name_of(path: str) -> str:
     """Return the last part of a path of any host, "file" when there is none."""
     last = posixpath.basename(path.replace("\\", "/").rstrip("/"))
