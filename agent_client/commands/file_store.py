@@ -1,7 +1,8 @@
 """Files between this machine and the server: sent in chunks, fetched in ranges, both resumed.
 
-What was interrupted goes on where the server or the local `.part` file stands. A file is
-seen under its local name only when it is whole and its digest is right.
+What was interrupted goes on where the server or the local `.part` file stands, also when the
+command is started again. A file is seen under its local name only when it is whole and its
+digest is right.
 """
 
 from __future__ import annotations
@@ -34,12 +35,21 @@ def store_file(
     with path.open("rb") as file:
         size, sha256 = os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256")
         facts = {"name": name, "size_bytes": size, "sha256": sha256.hexdigest()}
-        made = client.post("files/", facts)
+        made = _unfinished(client, facts) or client.post("files/", facts)
         file_id = str(made["id"])
         offset = int(made["next"])
         while offset < size:
             offset = _send_chunk(client, file_id, file, offset, sleep)
     return file_id
+
+
+def _unfinished(client: Client, facts: dict[str, Any]) -> dict[str, Any] | None:
+    """Return one's own file on the server that an interrupted `put` of this content left."""
+    query = {**facts, "complete": "false", "mine": "true", "page_size": 1}
+    found: list[dict[str, Any]] = client.get("files/", **query)["results"]
+    # A server that knows no such filter answers with any file.
+    wanted = {**facts, "complete": False}
+    return next((one for one in found if wanted.items() <= one.items()), None)
 
 
 def fetch_file(

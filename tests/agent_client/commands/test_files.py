@@ -31,6 +31,8 @@ class Far:
         self.task: dict[str, Any] = {"id": 7, "status": "completed", "exit_code": 0}
         self.faults: list[Answer] = []
         server.answer("GET agents/", {"results": [{"id": "a1", "name": "web"}]})
+        self.unfinished: list[dict[str, Any]] = []
+        server.routes["GET files/"] = lambda _: Answer({"results": self.unfinished})
         server.routes["POST files/"] = self._make
         server.routes["GET files/f1/"] = lambda _: Answer({"id": "f1", "next": len(self.stored)})
         server.routes["PUT files/f1/content/"] = self._put
@@ -112,6 +114,33 @@ def test_put_goes_on_where_the_server_stands_when_it_was_away_or_lost_something(
     far.faults = [Answer(status=503, body={}), Answer(cut=True), gap]
     assert run("put", "a.bin", "web:/srv/a").code == 0
     assert bytes(far.stored) == Path("a.bin").read_bytes()
+
+
+def test_put_that_is_started_again_goes_on_with_what_has_arrived(far: Far, run):
+    data = os.urandom(2 * MAX_CHUNK_BYTES)
+    Path("a.bin").write_bytes(data)
+    far.stored[:] = data[:MAX_CHUNK_BYTES]
+    facts = {"name": "a.bin", "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    far.unfinished = [{"id": "f1", "next": MAX_CHUNK_BYTES, "complete": False, **facts}]
+    assert run("put", "a.bin", "web:/srv/a").code == 0
+    assert bytes(far.stored) == data
+    assert far.asked("POST files/") == []
+    asked = far.asked("GET files/")[0].query
+    assert {name: str(value) for name, value in facts.items()}.items() <= asked.items()
+    assert (asked["complete"], asked["mine"]) == ("false", "true")
+    assert [one.query["offset"] for one in far.asked("PUT files/f1/content/")] == [
+        str(MAX_CHUNK_BYTES)
+    ]
+
+
+@pytest.mark.parametrize("other", [{"complete": True}, {"sha256": "0" * 64}, {"name": "b"}])
+def test_put_takes_no_other_file_for_its_own(far: Far, run, other: dict[str, Any]):
+    Path("a.bin").write_bytes(b"data")
+    sha256 = hashlib.sha256(b"data").hexdigest()
+    facts = {"name": "a.bin", "size_bytes": 4, "sha256": sha256, "complete": False}
+    far.unfinished = [{"id": "other", "next": 0, **facts, **other}]
+    assert run("put", "a.bin", "web:/srv/a").code == 0
+    assert len(far.asked("POST files/")) == 1
 
 
 def test_put_of_one_file_to_labels_makes_a_task_for_each_host(far: Far, run):

@@ -262,6 +262,19 @@ def test_file_of_another_tenant_is_not_there(api_client, stranger, new_file):
     assert other.get(URL).json()["count"] == 0
 
 
+def test_own_unfinished_file_is_found_by_its_content(client, api_client, admin_user, announce):
+    facts = {"name": "report.csv", "size_bytes": 3, "sha256": sha(b"abc")}
+    mine = announce(b"abc", sha256=facts["sha256"])
+    whole = announce(b"abc", sha256=facts["sha256"])
+    put(client, whole, b"abc")
+    announce(b"xyz", sha256=sha(b"xyz"))
+    api_client(admin_user).post(URL, facts, format="json")  # somebody else's
+    query = {**facts, "complete": "false", "mine": "true"}
+    assert [one["id"] for one in client.get(URL, query).json()["results"]] == [mine]
+    assert client.get(URL, {"mine": "false"}).json()["count"] == 1
+    assert client.get(URL, {"complete": "true"}).json()["results"][0]["id"] == whole
+
+
 def test_everything_is_in_the_audit_trail(client, announce, operator_user):
     file_id = announce(b"abc", sha256=sha(b"abc"))
     put(client, file_id, b"abc")
