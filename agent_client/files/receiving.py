@@ -34,6 +34,8 @@ _PART = re.compile(r"\..{1,120}\.[0-9a-z]{16}\.part", re.DOTALL)
 _TAG = re.compile(r"[0-9a-z]{16}")
 STALE_SECONDS = 7 * 24 * 3600
 _SHOWN_NAME = 80
+RESERVE_BYTES = 64 * 1024 * 1024
+"""What stays free on the target's file system, whatever is brought there."""
 _NEW_PART = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -253,9 +255,10 @@ def _check_space(target: Target, missing: int) -> None:
     """Refuse before the first byte what cannot fit; raises Rejected."""
     found = os.fstatvfs(target.directory)
     free = found.f_bavail * found.f_frsize
-    if missing > free:
+    if missing and missing > free - RESERVE_BYTES:
         raise Rejected(
-            f"{amount(missing)} are needed for {target.path}, {amount(free)} are free.",
+            f"{amount(missing)} are needed for {target.path}, {amount(free)} are free "
+            f"({amount(RESERVE_BYTES)} stay so).",
             code="disk_full",
         )
 

@@ -24,7 +24,15 @@ from agent_client.errors import Rejected
 from agent_client.files.archive_names import Entry, Inventory, refused, shown
 from agent_client.files.bandwidth import Pace
 from agent_client.files.progress import Progress, amount
-from agent_client.files.receiving import Target, exists, fill, neighbour, open_part, owner_ids
+from agent_client.files.receiving import (
+    RESERVE_BYTES,
+    Target,
+    exists,
+    fill,
+    neighbour,
+    open_part,
+    owner_ids,
+)
 from agent_client.files.replacing import put_in_place, remove, restore
 from agent_client.files.roots import unusable
 from agent_client.files.server import TransferServer
@@ -33,8 +41,6 @@ from agent_client.files.zip_entries import open_zip, zip_entries
 from agent_client.protocol.transfers import Transfer
 
 PIECE_BYTES = 1024 * 1024
-RESERVE_BYTES = 64 * 1024 * 1024
-"""What stays free on the target's file system."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, NotImplementedError)

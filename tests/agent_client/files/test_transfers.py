@@ -9,6 +9,7 @@ import os
 import pwd
 import random
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,23 @@ def test_full_disk_is_refused_before_the_first_byte(move: Move) -> None:
     with pytest.raises(Rejected) as error:
         move.receive(size_bytes=2**60)
     assert (code_of(error), move.fake.sent_bytes) == ("disk_full", 0)
+
+
+@pytest.mark.parametrize(("left", "is_taken"), [(0, True), (-1, False)])
+def test_reserve_of_the_disk_stays_free(
+    move: Move, monkeypatch: pytest.MonkeyPatch, left: int, is_taken: bool
+) -> None:
+    data = filled(move)
+    free = receiving.RESERVE_BYTES + len(data) + left
+    found = types.SimpleNamespace(f_bavail=free, f_frsize=1)
+    monkeypatch.setattr(os, "fstatvfs", lambda descriptor: found)
+    if is_taken:
+        move.receive()
+    else:
+        with pytest.raises(Rejected, match="stay so") as error:
+            move.receive()
+        assert code_of(error) == "disk_full"
+    assert (move.directory / "file").exists() is is_taken
 
 
 def test_part_that_the_disk_refused_is_fetched_anew(
