@@ -6,11 +6,13 @@ import gzip
 import io
 import os
 import random
+import shutil
 import stat
 import struct
 import tarfile
 import tempfile
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -21,8 +23,8 @@ from agent_client.files.packing import pack
 from agent_client.files.receiving import Target
 from agent_client.files.unpacking import Owner, unpack_into
 from tests.agent_client.files.conftest import Move
-
-GENERATED = int(os.environ.get("HOSTILE_ARCHIVES", "500"))
+from tests.agent_client.files.swapping import while_links_swap
+from tests.faults.trials import trials
 
 
 def tar_of(*entries: tuple[str, bytes | str, dict[str, object]], gz: bool = False) -> bytes:
@@ -141,8 +143,9 @@ def hostile_tar(chance: random.Random, outside: Path) -> bytes:
 
 
 def test_generated_archives_write_nothing_outside(tmp_path: Path) -> None:
+    generated = trials("SEC16 hostile archives", short=500, long=10_000)
     seed = random.randrange(10**6)
-    print(f"seed {seed}")
+    print(f"seed {seed}, {generated} archives")
     chance = random.Random(seed)
     root, outside = tmp_path / "root", tmp_path / "outside"
     root.mkdir()
@@ -150,7 +153,7 @@ def test_generated_archives_write_nothing_outside(tmp_path: Path) -> None:
     directory = os.open(root, os.O_RDONLY)
     target = Target(directory, "tree", str(root / "tree"))
     unpacked = 0
-    for number in range(GENERATED):
+    for number in range(generated):
         (root / str(number)).mkdir()
         with tempfile.TemporaryFile() as file:
             file.write(hostile_tar(chance, outside))
@@ -165,7 +168,44 @@ def test_generated_archives_write_nothing_outside(tmp_path: Path) -> None:
     assert list(outside.iterdir()) == []
     assert {one.name for one in tmp_path.iterdir()} == {"root", "outside"}
     # Some had nothing hostile in them: the unpacking itself was really at work.
-    assert 0 < unpacked < GENERATED
+    assert 0 < unpacked < generated
+
+
+def test_archives_write_nothing_outside_while_links_are_swapped(tmp_path: Path) -> None:
+    generated = trials("SEC16 archives while links are swapped", short=100, long=10_000)
+    seed = random.randrange(10**6)
+    print(f"seed {seed}, {generated} archives")
+    chance = random.Random(seed)
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    root.mkdir()
+    outside.mkdir()
+    directory = os.open(root, os.O_RDONLY)
+    target = Target(directory, "tree", str(root / "tree"))
+    # Into the directory that is swapped, so that the race is there in every one of them.
+    good = tar_of(*((f"a/{number % 3}/{number}", b"data", {}) for number in range(20)))
+    ends: Counter[str] = Counter()
+
+    def unpack_all() -> None:
+        for _ in range(generated):
+            (root / "work").mkdir()
+            with tempfile.TemporaryFile() as file:
+                file.write(good if chance.random() < 0.7 else hostile_tar(chance, outside))
+                file.flush()
+                try:
+                    unpack_into(file.fileno(), "work", target, owner=Owner())
+                    ends["unpacked"] += 1
+                except (Rejected, OSError) as error:
+                    ends[type(error).__name__] += 1
+            while (root / "work").exists():  # the other thread may put something back
+                shutil.rmtree(root / "work", ignore_errors=True)
+
+    swaps = while_links_swap(root / "work" / "a", outside, unpack_all)
+    os.close(directory)
+    print(f"{swaps} swaps, {dict(ends)}")
+    assert list(outside.iterdir()) == []
+    assert {one.name for one in tmp_path.iterdir()} == {"root", "outside"}
+    assert swaps > 0
+    assert ends["unpacked"] > 0
 
 
 @pytest.mark.parametrize("make", ["tar", "gz", "zip"])

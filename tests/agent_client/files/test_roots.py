@@ -5,10 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import shutil
 import tarfile
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,8 +18,9 @@ from agent_client.files.places import places_of
 from agent_client.files.receiving import Target, open_part
 from agent_client.files.roots import Roots, open_plain
 from agent_client.protocol.transfers import Transfer
+from tests.agent_client.files.swapping import while_links_swap
+from tests.faults.trials import trials
 
-NAMES = 10_000
 PIECES = (
     *("..", ".", "", "~", "a", "b", "link", "out", "file", "secret", "etc", "passwd", "state"),
     *("../..", "....//", "a/../..", "%2e%2e", "..\\", "\0", "\n", "\u2024\u2024", "\udcff"),
@@ -85,42 +83,10 @@ def hostile_path(chance: random.Random, root: Path) -> str:
     return begin + "/" + "/".join(pieces)
 
 
-def swap_once(inner: Path, aside: Path, outside: Path) -> None:
-    """Put a link in a directory's place and take it away; both may be made anew meanwhile."""
-    inner.rename(aside)
-    with contextlib.suppress(FileExistsError):
-        inner.symlink_to(outside)
-    while aside.exists():
-        if inner.is_symlink():
-            inner.unlink()
-        shutil.rmtree(inner, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            aside.rename(inner)
-
-
-def while_links_swap(place: Place, work: Callable[[], None]) -> int:
-    """Do the work while another thread turns a directory into a link and back."""
-    done, swaps = threading.Event(), 0
-
-    def swap() -> None:
-        nonlocal swaps
-        while not done.is_set():
-            swap_once(place.root / "a", place.root / "aside", place.outside)
-            swaps += 1
-
-    thread = threading.Thread(target=swap)
-    thread.start()
-    try:
-        work()
-    finally:
-        done.set()
-        thread.join()
-    return swaps
-
-
 def test_ten_thousand_hostile_paths_lead_nowhere_while_links_are_swapped(place: Place) -> None:
+    names = trials("SEC15 hostile paths while links are swapped", short=10_000, long=100_000)
     seed = random.randrange(10**6)
-    print(f"seed {seed}")
+    print(f"seed {seed}, {names} paths")
     chance = random.Random(seed)
     escapes: list[str] = []
     before = place.tree_outside()
@@ -128,7 +94,7 @@ def test_ten_thousand_hostile_paths_lead_nowhere_while_links_are_swapped(place: 
 
     def try_all() -> None:
         nonlocal inside
-        for number in range(NAMES):
+        for number in range(names):
             # Every third goes where the swapped link is: into the middle of the race.
             path = (
                 f"{place.root}/a/{chance.choice(('file', 'secret', 'passwd'))}"
@@ -142,7 +108,8 @@ def test_ten_thousand_hostile_paths_lead_nowhere_while_links_are_swapped(place: 
             if number % 10 == 0:
                 place.write(f"{path}/new{number}")
 
-    swaps = while_links_swap(place, try_all)
+    swaps = while_links_swap(place.root / "a", place.outside, try_all)
+    print(f"{swaps} swaps, {inside} read inside")
     assert escapes == []
     assert place.tree_outside() == before
     # Both the race and the good way were really there.
