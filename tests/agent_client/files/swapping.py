@@ -12,12 +12,16 @@ from pathlib import Path
 def while_links_swap(inner: Path, outside: Path, work: Callable[[], None]) -> int:
     """Do the work while a thread swaps `inner` for a link to `outside`; returns how often."""
     done, swaps = threading.Event(), 0
+    failures: list[OSError] = []
     aside = inner.parent.parent / "aside"
 
     def swap() -> None:
         nonlocal swaps
-        while not done.is_set():
-            swaps += _swap_once(inner, aside, outside)
+        try:
+            while not done.is_set():
+                swaps += _swap_once(inner, aside, outside)
+        except OSError as error:
+            failures.append(error)
 
     thread = threading.Thread(target=swap)
     thread.start()
@@ -26,6 +30,8 @@ def while_links_swap(inner: Path, outside: Path, work: Callable[[], None]) -> in
     finally:
         done.set()
         thread.join()
+    if failures:
+        raise failures[0]  # from then on nobody raced
     return swaps
 
 
@@ -38,8 +44,9 @@ def _swap_once(inner: Path, aside: Path, outside: Path) -> bool:
     with contextlib.suppress(OSError):
         inner.symlink_to(outside)
     while aside.exists():
-        if inner.is_symlink():
-            inner.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if inner.is_symlink():
+                inner.unlink()
         if not inner.parent.exists():
             shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(inner, ignore_errors=True)
