@@ -104,7 +104,7 @@ def file_context(task: Task) -> Mapping[str, Any]:
         "transfer": transfer,
         "given": {name: value for name, value in options.items() if value},
         "has_bandwidth": bandwidth_mb is not None,
-        "bandwidth_mb": bandwidth_mb or 0,
+        "bandwidth_mb": f"{bandwidth_mb:g}" if bandwidth_mb else "",
     }
 
 
