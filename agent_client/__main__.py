@@ -169,6 +169,9 @@ def _add_file_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     for parser, archive in ((put, "unpack it there"), (get, "pack the directory")):
         parser.add_argument("--archive", action="store_true", help=archive)
         parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+        parser.add_argument(
+            "--preserve", action="store_true", help="keep permissions, as root also the owner"
+        )
         parser.add_argument("--bandwidth", type=float, default=0, metavar="MB", help="per second")
     for name, parser in (("put", put), ("get", get), ("ls", listing)):
         parser.add_argument("--json", action="store_true", help="print JSON")

@@ -24,6 +24,7 @@ from agent_client.capacity import capacity_of, usable_cores
 from agent_client.config import AgentConfig
 from agent_client.dispatch import Dispatcher
 from agent_client.files.host import told_to_transfers
+from agent_client.files.places import places_of
 from agent_client.health.endpoint import HealthEndpoint
 from agent_client.health.lag import LagMeter
 from agent_client.health.report import health_of
@@ -92,6 +93,7 @@ class App:
         self._state = state
         self._resources = resources
         self.policy = policy or Policy()
+        self._roots = places_of(self.policy.roots())
         self._capacity = capacity_of(
             resources,
             slots=self.policy.slots(config.task.max_concurrent_tasks),
@@ -198,6 +200,7 @@ class App:
     def reconfigure(self, config: AgentConfig, policy: Policy) -> None:
         """Use other settings where that touches no running task, and tell the server."""
         self.config, self.policy = config, policy
+        self._roots = places_of(policy.roots())
         slots = policy.slots(config.task.max_concurrent_tasks)
         self._capacity = msgspec.structs.replace(self._capacity, slots=slots)
         self.dialing.limit(policy)
@@ -305,7 +308,7 @@ class App:
             logger=logging.getLogger("agent_client.tasks"),
             login_environment=login_environment,
             files=lambda: told_to_transfers(
-                self.config, policy=self.policy, trust=trust_of(self.config, self.identity)
+                self.config, roots=self._roots, trust=trust_of(self.config, self.identity)
             ),
         )
 

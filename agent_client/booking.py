@@ -1,5 +1,7 @@
 """What of this host is promised to which task: slots, CPU cores and GPUs.
 
+Tasks that move files have a few slots of their own and need no interpreter.
+
 Pure bookkeeping: data in, a booking or a refusal out. A refusal carries a code of the
 catalogue and says what is missing in numbers. The server plans with the same facts, so a
 refusal is the exception: the host changed while an offer was on its way. Cores are booked
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 
 from agent_client.errors import Rejected
 from agent_client.protocol.messages import ScriptType, TaskSpec
+from agent_client.protocol.transfers import transfer_slots
 
 TaskKey = tuple[int, int]
 """(task id, offer number)."""
@@ -26,6 +29,8 @@ class Booking:
     gpu_ids: tuple[str, ...]
     gpu_memory_mb: int
     """Memory booked on each GPU; 0 stands for the whole GPU."""
+    is_transfer: bool = False
+    """It moves a file: then it takes none of the slots for scripts."""
 
 
 class Ledger:
@@ -57,8 +62,13 @@ class Ledger:
 
     @property
     def slots_booked(self) -> int:
-        """Return how many tasks have a slot."""
-        return len(self._bookings)
+        """Return how many scripts have a slot."""
+        return len(self._bookings) - self.transfers_booked
+
+    @property
+    def transfers_booked(self) -> int:
+        """Return how many tasks that move files are booked."""
+        return sum(booking.is_transfer for booking in self._bookings.values())
 
     def get(self, key: TaskKey) -> Booking | None:
         """Return a task's booking, None when it has none."""
@@ -70,15 +80,15 @@ class Ledger:
         if key in self._bookings:
             return self._bookings[key]
         self._check_kind(spec)
-        if len(self._bookings) >= self._slots:
-            raise Rejected(f"All {self._slots} slots are taken.", code="no_free_slot")
+        self._check_slot(is_transfer=_is_transfer(spec))
         free = self._free_cores()
         if spec.cpu_cores > len(free):
             detail = f"{spec.cpu_cores} cores asked, {len(free)} of {len(self._cpu_ids)} free."
             raise Rejected(detail, code="no_free_cores")
         for uuid in spec.gpu_ids:
             self._check_gpu(uuid, spec.gpu_memory_mb)
-        booking = Booking(tuple(free[: spec.cpu_cores]), spec.gpu_ids, spec.gpu_memory_mb)
+        cores = tuple(free[: spec.cpu_cores])
+        booking = Booking(cores, spec.gpu_ids, spec.gpu_memory_mb, _is_transfer(spec))
         self._bookings[key] = booking
         return booking
 
@@ -98,7 +108,7 @@ class Ledger:
             known = tuple(sorted(known, key=lambda core: core not in free))
         cores = dict.fromkeys((*known, *self._free_cores(), *self._cpu_ids))
         booked = tuple(cores)[: spec.cpu_cores]
-        self._bookings[key] = Booking(booked, spec.gpu_ids, spec.gpu_memory_mb)
+        self._bookings[key] = Booking(booked, spec.gpu_ids, spec.gpu_memory_mb, _is_transfer(spec))
 
     def release(self, key: TaskKey) -> None:
         """Give back what a task had; one without a booking is ignored."""
@@ -108,9 +118,18 @@ class Ledger:
         taken = {core for booking in self._bookings.values() for core in booking.cpu_ids}
         return [core for core in self._cpu_ids if core not in taken]
 
+    def _check_slot(self, *, is_transfer: bool) -> None:
+        """Refuse when no slot of the kind is free."""
+        if is_transfer:
+            taken, limit, what = self.transfers_booked, transfer_slots(self._slots), "transfers"
+        else:
+            taken, limit, what = self.slots_booked, self._slots, "slots"
+        if taken >= limit:
+            raise Rejected(f"All {limit} {what} are taken.", code="no_free_slot")
+
     def _check_kind(self, spec: TaskSpec) -> None:
         """Refuse what no waiting can make possible."""
-        if spec.script_type not in self._script_types:
+        if not _is_transfer(spec) and spec.script_type not in self._script_types:
             raise Rejected(
                 f"No interpreter for {spec.script_type} scripts.", code="script_type_unsupported"
             )
@@ -128,3 +147,7 @@ class Ledger:
         if memory_mb > free_mb:
             detail = f"{memory_mb} MB asked, {free_mb} MB of GPU {uuid} not booked."
             raise Rejected(detail, code="gpu_unavailable")
+
+
+def _is_transfer(spec: TaskSpec) -> bool:
+    return spec.kind != "script"

@@ -89,6 +89,7 @@ class Dispatcher:
                 self._runs.revoked(message.tasks)
             case Reconcile():
                 self._runs.reconcile(message.desired)
+                self._runs.limit_bandwidths(message.bandwidths)
             case Welcome():
                 self._welcomed(message)
             case Rejected():

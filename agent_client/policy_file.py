@@ -64,6 +64,7 @@ upgrades: null
 directories: ["~"]
 
 # Tasks at once, whatever the configuration says; 0 for none, null leaves it to the configuration.
+# Two that move files come on top, unless it is 0.
 max_tasks: null
 
 probe_targets:

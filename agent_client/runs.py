@@ -24,7 +24,14 @@ from agent_client.catalogue import announce
 from agent_client.errors import Rejected
 from agent_client.log_shipping import LogShipper
 from agent_client.policy import Policy
-from agent_client.protocol.messages import CancelOrder, Desired, Hold, TaskRef, TaskSpec
+from agent_client.protocol.messages import (
+    BandwidthOrder,
+    CancelOrder,
+    Desired,
+    Hold,
+    TaskRef,
+    TaskSpec,
+)
 from agent_client.protocol.reconcile import Action, Local, Order, action_for
 from agent_client.protocol.session import Session
 from agent_client.run_reports import RunReports
@@ -73,7 +80,11 @@ class Runs:
         """Return what the server is told that this host has."""
         return tuple(
             Hold(
-                task_id=key[0], offer=key[1], state=task.state, log_bytes=self._logs.log_bytes(key)
+                task_id=key[0],
+                offer=key[1],
+                state=task.state,
+                log_bytes=self._logs.log_bytes(key),
+                bandwidth_mb=_own_bandwidth(task),
             )
             for key, task in self._supervisor.tasks().items()
         )
@@ -157,6 +168,20 @@ class Runs:
                 reason="agent_lost" if is_void else wish.reason or "user_cancel",
                 grace_seconds=wish.grace_seconds,
             )
+
+    def limit_bandwidths(self, orders: Iterable[BandwidthOrder]) -> None:
+        """Hold transfers to other limits of their own; each looks at its own within a second.
+
+        What cannot be written is said with the next list of holds, so the order comes again.
+        """
+        for order in orders:
+            task = self._supervisor.tasks().get(_key(order))
+            if task is None or task.spec.transfer is None or task.state == "finished":
+                continue
+            try:
+                task.directory.store_bandwidth(order.bandwidth_mb)
+            except OSError as error:
+                logger.warning("the limit of task %s.%s could not be kept: %s", *task.key, error)
 
     # --- what the supervisor and the log say ----------------------------------------
 
@@ -345,6 +370,14 @@ class Runs:
 
 def _key(ref: TaskRef) -> TaskKey:
     return ref.task_id, ref.offer
+
+
+def _own_bandwidth(task: LocalTask) -> float | None:
+    """Return the limit that a transfer has of its own now, None for what is no transfer."""
+    if task.spec.transfer is None or task.state == "finished":
+        return None
+    found = task.directory.bandwidth_mb()
+    return task.spec.transfer.bandwidth_mb if found is None else found
 
 
 def _affinity(task: LocalTask) -> tuple[int, ...]:

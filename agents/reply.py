@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from agent_client.protocol.messages import (
     Ack,
     Answer,
+    BandwidthOrder,
     CancelOrder,
     CancelTasksBatch,
     Desired,
@@ -48,6 +49,7 @@ class Reply:
         self.revoked: list[TaskRef] = []
         self.cancels: list[CancelOrder] = []
         self.desired: list[Desired] = []
+        self.bandwidths: list[BandwidthOrder] = []
         self.errors: list[Rejected] = []
         self.epoch = 0
 
@@ -76,6 +78,10 @@ class Reply:
         """Say what the server wants for a task that the agent holds."""
         self.desired.append(desired)
 
+    def limit_bandwidth(self, order: BandwidthOrder) -> None:
+        """Say how fast a transfer that the agent holds may be."""
+        self.bandwidths.append(order)
+
     def log_next(self, task_id: int, offer: int, next_offset: int) -> None:
         """Say up to which payload offset the task's log is stored."""
         self.log_offsets.append(LogNext(task_id=task_id, offer=offer, next=next_offset))
@@ -97,6 +103,7 @@ class Reply:
         self.revoked += other.revoked
         self.cancels += other.cancels
         self.desired += other.desired
+        self.bandwidths += other.bandwidths
         self.errors += other.errors
         self.epoch = other.epoch or self.epoch
 
@@ -119,6 +126,7 @@ class Reply:
             revoked=tuple(self.revoked),
             cancel_tasks=tuple(self.cancels),
             desired=tuple(self.desired),
+            bandwidths=tuple(self.bandwidths),
             errors=tuple(self.errors),
             heartbeat_interval=heartbeat_interval,
             epoch=self.epoch or epoch,
@@ -147,8 +155,10 @@ class Reply:
         )
         self._add(
             messages,
-            self.desired,
-            lambda name: Reconcile(message_id=name, desired=(*self.desired,)),
+            [*self.desired, *self.bandwidths],
+            lambda name: Reconcile(
+                message_id=name, desired=(*self.desired,), bandwidths=(*self.bandwidths,)
+            ),
         )
         messages += self.errors
         return messages

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from bench import idle, logs, machine, probes, results, starting, throughput
+from bench import files, idle, logs, machine, probes, results, starting, throughput
 from bench.figures import Row, table
 from tests.e2e.stack import Stack, running_stack
 
@@ -31,6 +31,7 @@ GROUPS = (
     "echo",
     "results",
     "probes",
+    "files",
 )
 
 
@@ -88,6 +89,7 @@ def _measure(
         "echo": lambda: [logs.echo_to_browser(stack, n=100 // part)],
         "results": lambda: results.results_into_the_store(stack, n=400_000 // part),
         "probes": lambda: probes.dial_tests(stack.directory / "probes", seconds=120 / part),
+        "files": lambda: files.transfers(stack, size_bytes=files.GIB // part, seconds=30 // part),
         "polling": lambda: _polling(stack, n=20 // part),
     }
     for name, measure in groups.items():

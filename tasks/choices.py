@@ -52,6 +52,10 @@ class Kind(models.TextChoices):
     FILE_PREVIEW = "file_preview", _("look at a file")
 
 
+TRANSFERS = (Kind.FILE_UPLOAD, Kind.FILE_DOWNLOAD, Kind.FILE_PREVIEW)
+"""Kinds that move a file instead of running a script."""
+
+
 class ScriptType(models.TextChoices):
     """Languages a script may be written in."""
 

@@ -1,4 +1,4 @@
-"""Filters of tasks, shared by the API and the list page; they combine."""
+"""Filters of tasks and files, shared by the API and the list page; they combine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django_filters.fields import IsoDateTimeField
 
 from tasks.choices import Kind, Status
-from tasks.models import Task
+from tasks.models import StoredFile, Task
 from tasks.querysets import TaskQuerySet
 
 
@@ -70,3 +70,26 @@ class TaskFilter(django_filters.FilterSet):  # type: ignore[misc]  # it has no t
     def on_agent(self, queryset: QuerySet[Task], name: str, value: str) -> QuerySet[Task]:
         """Keep the tasks of one host."""
         return queryset.on_agent(value) if isinstance(queryset, TaskQuerySet) else queryset
+
+
+class StoredFileFilter(django_filters.FilterSet):  # type: ignore[misc]  # it has no types
+    """`name`, `sha256`, `size_bytes`, `complete`, `mine`: how an interrupted upload is found."""
+
+    name = django_filters.CharFilter(help_text="the whole name")
+    sha256 = django_filters.CharFilter(lookup_expr="iexact", help_text="of the content, in hex")
+    size_bytes = django_filters.NumberFilter()
+    complete = django_filters.BooleanFilter()
+    mine = django_filters.BooleanFilter(
+        method="by_owner", help_text="true: those that the caller has made"
+    )
+
+    class Meta:
+        model = StoredFile
+        fields: list[str] = []
+
+    def by_owner(
+        self, queryset: QuerySet[StoredFile], name: str, value: bool
+    ) -> QuerySet[StoredFile]:
+        """Keep the caller's own files, or those of everybody else."""
+        own = {"created_by": self.request.user}
+        return queryset.filter(**own) if value else queryset.exclude(**own)

@@ -17,7 +17,7 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
-from tasks.choices import OCCUPYING, Phase, Status
+from tasks.choices import OCCUPYING, TRANSFERS, Phase, Status
 from tasks.models import Task
 
 LOCKED_COLUMNS = (
@@ -61,6 +61,7 @@ NEED_COLUMNS = (
     "gpu_count",
     "gpu_memory",
     "wanted_agent_id",
+    "kind",
     "labels",
 )
 RESERVE_AFTER = timedelta(minutes=5)
@@ -84,26 +85,31 @@ def lock_rows(
             yield _task_from(columns, row)
 
 
-def booking_rows(tenant_id: str) -> Iterator[tuple[str, int, list[str], int]]:
-    """Yield (agent id, cores, GPU uuids, MB per GPU) of every task that occupies a host."""
+def booking_rows(tenant_id: str) -> Iterator[tuple[str, int, list[str], int, str]]:
+    """Yield (agent id, cores, GPU uuids, MB per GPU, kind) of every task that occupies a host."""
     phases = ", ".join(f"'{phase.value}'" for phase in OCCUPYING)
     statement = (
-        "SELECT agent_id, cpu_cores, gpu_ids, gpu_memory FROM tasks_task "  # noqa: S608
+        "SELECT agent_id, cpu_cores, gpu_ids, gpu_memory, kind FROM tasks_task "  # noqa: S608
         f"WHERE tenant_id = %s AND phase IN ({phases})"
     )
-    for agent_id, cores, gpus, gpu_memory in _rows(statement, [tenant_id]):
-        yield agent_id or "", cores, _json(gpus), gpu_memory
+    for agent_id, cores, gpus, gpu_memory, kind in _rows(statement, [tenant_id]):
+        yield agent_id or "", cores, _json(gpus), gpu_memory, kind
 
 
-def need_rows(tenant_id: str, *, limit: int) -> Iterator[tuple[Any, ...]]:
+def need_rows(
+    tenant_id: str, *, limit: int, transfers_only: bool = False
+) -> Iterator[tuple[Any, ...]]:
     """Yield NEED_COLUMNS and whether it is overdue for tasks that wait for a host.
 
-    Most urgent first, then oldest; lazily: who stops early has read little.
+    Most urgent first, then oldest; lazily: who stops early has read little. transfers_only
+    leaves out scripts.
     """
+    kinds = ", ".join(f"'{kind.value}'" for kind in TRANSFERS)
+    among = f"AND kind IN ({kinds}) " if transfers_only else ""
     statement = (
         f"SELECT {', '.join(NEED_COLUMNS)}, created_time < %s FROM tasks_task "  # noqa: S608
         f"WHERE tenant_id = %s AND status = '{Status.WAITING.value}' "
-        f"AND phase = '{Phase.QUEUED.value}' ORDER BY priority, id LIMIT %s"
+        f"AND phase = '{Phase.QUEUED.value}' {among}ORDER BY priority, id LIMIT %s"
     )
     overdue_before = _moment(timezone.now() - RESERVE_AFTER)
     for *plain, labels, is_overdue in _rows(statement, [overdue_before, tenant_id, limit]):

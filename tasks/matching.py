@@ -1,7 +1,8 @@
 """Which waiting task goes to which host: free resources and tasks in, decisions out.
 
 Pure: no database, no clock, no translation. Promises that no host is ever given more
-slots, cores or GPU memory than it has (R20), and that among the tasks a host could take
+slots, cores or GPU memory than it has (R20), nor more tasks that move files than the few
+it takes beside its slots, and that among the tasks a host could take
 the more urgent goes first, then the older (R21). A task that fits nowhere now does not
 hold up those behind it, until it is overdue: then the host that lacks least for it is kept
 free for it, so that no stream of small tasks can pass it over for ever.
@@ -16,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from agent_client.protocol.transfers import transfer_slots
 
 GPU_RESERVE_MB = 300
 """Kept free on a shared GPU for the driver and the contexts of its processes."""
@@ -49,6 +52,11 @@ class Host:
     is_draining: bool = False
 
     @property
+    def transfers(self) -> int:
+        """How many tasks that move files the host takes at once, beside its slots."""
+        return transfer_slots(self.slots)
+
+    @property
     def takes_tasks(self) -> bool:
         """Whether tasks may be offered to the host now."""
         return self.is_online and not self.is_draining
@@ -57,6 +65,7 @@ class Host:
 class Need(NamedTuple):
     """What one task asks for; gpu_memory_mb 0 means whole GPUs.
 
+    is_transfer: it moves a file, so it needs neither a slot nor an interpreter.
     is_overdue: it has waited so long that room is to be kept for it.
     """
 
@@ -67,6 +76,7 @@ class Need(NamedTuple):
     gpu_memory_mb: int = 0
     agent_id: str = ""
     labels: tuple[tuple[str, str], ...] = ()
+    is_transfer: bool = False
     is_overdue: bool = False
 
     @property
@@ -82,6 +92,7 @@ class Booking(NamedTuple):
     cpu_cores: int
     gpu_ids: tuple[str, ...] = ()
     gpu_memory_mb: int = 0
+    is_transfer: bool = False
 
 
 class Grant(NamedTuple):
@@ -92,6 +103,7 @@ class Grant(NamedTuple):
     gpu_ids: tuple[str, ...] = ()
 
 
+MAX_GRANTS = 10**9
 MAX_KEPT = 16
 """Hosts kept free in one pass: whoever is further down has more urgent ones before it."""
 
@@ -102,12 +114,13 @@ Avoid = Callable[[int, str], bool]
 class Room:
     """What is left of one host while decisions are made."""
 
-    __slots__ = ("cores", "exclusive", "host", "kept_for", "shared_mb", "slots")
+    __slots__ = ("cores", "exclusive", "host", "kept_for", "shared_mb", "slots", "transfers")
 
     def __init__(self, host: Host) -> None:
         """Begin with everything free."""
         self.host = host
         self.slots = host.slots
+        self.transfers = host.transfers
         self.cores = host.cpu_cores
         self.exclusive: set[str] = set()
         self.shared_mb: dict[str, int] = {}
@@ -115,7 +128,10 @@ class Room:
 
     def book(self, booking: Booking) -> None:
         """Take what a task occupies; the host may have shrunk below it meanwhile."""
-        self.slots -= 1
+        if booking.is_transfer:
+            self.transfers -= 1
+        else:
+            self.slots -= 1
         self.cores -= booking.cpu_cores
         for uuid in booking.gpu_ids:
             if booking.gpu_memory_mb:
@@ -171,7 +187,8 @@ class Room:
 
     def fit(self, need: Need) -> tuple[str, ...] | None:
         """Return the GPUs for the task if it fits now, else None."""
-        if self.slots < 1 or (need.cpu_cores and self.cores < need.cpu_cores):
+        slots = self.transfers if need.is_transfer else self.slots
+        if slots < 1 or (need.cpu_cores and self.cores < need.cpu_cores):
             return None
         return self.fitting_gpus(need)
 
@@ -190,7 +207,7 @@ def suits(need: Need, host: Host) -> bool:
     """Return whether the host is of the right kind, whatever is free on it."""
     if need.agent_id and need.agent_id != host.agent_id:
         return False
-    if need.script_type not in host.script_types:
+    if not need.is_transfer and need.script_type not in host.script_types:
         return False
     return all(host.labels.get(key) == value for key, value in need.labels)
 
@@ -200,33 +217,57 @@ def match(
     hosts: Iterable[Host],
     bookings: Iterable[Booking],
     *,
+    transfers: Iterable[Need] = (),
     avoid: Avoid | None = None,
     limit: int | None = None,
 ) -> list[Grant]:
     """Return the offers to make now; `needs` must come by priority, then age.
 
-    Reads no further than it must: it stops when every slot is given or `limit` is reached.
+    `transfers` are those among them that move files. Once every slot is given only they are
+    read on, so that a pass over a full fleet does not read the whole queue for them. Reads no
+    further than it must: it stops when all is given or `limit` is reached.
     """
-    rooms = _open_rooms(hosts, bookings)
-    free_slots = sum(max(room.slots, 0) for room in rooms.values())
-    wanted = free_slots if limit is None else min(free_slots, limit)
-    lines: dict[tuple[object, ...], list[Room]] = {}
-    grants: list[Grant] = []
-    keeper = Keeper(rooms.values())
-    if not wanted:
-        return grants  # Before the first need is read: with a full fleet a pass costs nothing.
-    for need in needs:
-        line = lines.get(need.shape)
-        if line is None:
-            line = lines[need.shape] = _line_up(need, rooms.values())
-        grant = _grant(need, line, avoid)
-        if grant is not None:
-            grants.append(grant)
-            if len(grants) >= wanted:
+    found = _Pass(_open_rooms(hosts, bookings), avoid)
+    most = MAX_GRANTS if limit is None else limit
+    if found.slots and most:
+        for need in needs:
+            found.take(need)
+            if not found.slots or len(found.grants) >= most:
                 break
+    if found.transfers and len(found.grants) < most:
+        seen = {grant.task_id for grant in found.grants}
+        for need in transfers:
+            if need.task_id not in seen:
+                found.take(need)
+            if not found.transfers or len(found.grants) >= most:
+                break
+    return found.grants
+
+
+class _Pass:
+    """One pass over the needs: what was granted, and how much of both kinds is left to give."""
+
+    def __init__(self, rooms: Mapping[str, Room], avoid: Avoid | None) -> None:
+        self.grants: list[Grant] = []
+        self.slots = sum(max(room.slots, 0) for room in rooms.values())
+        self.transfers = sum(max(room.transfers, 0) for room in rooms.values())
+        self._rooms = rooms
+        self._avoid = avoid
+        self._lines: dict[tuple[object, ...], list[Room]] = {}
+        self._keeper = Keeper(rooms.values())
+
+    def take(self, need: Need) -> None:
+        """Grant the need the best host that fits, or keep one free for it when it is overdue."""
+        line = self._lines.get(need.shape)
+        if line is None:
+            line = self._lines[need.shape] = _line_up(need, self._rooms.values())
+        grant = _grant(need, line, self._avoid)
+        if grant is not None:
+            self.grants.append(grant)
+            self.transfers -= need.is_transfer
+            self.slots -= not need.is_transfer
         elif need.is_overdue:
-            keeper.keep(need)
-    return grants
+            self._keeper.keep(need)
 
 
 class Keeper:
@@ -307,7 +348,8 @@ def _grant(need: Need, line: list[Room], avoid: Avoid | None) -> Grant | None:
             del line[position]
         elif avoid is None or not avoid(need.task_id, room.host.agent_id):
             agent_id = room.host.agent_id
-            room.book(Booking(agent_id, need.cpu_cores, gpu_ids, need.gpu_memory_mb))
+            cores, mb = need.cpu_cores, need.gpu_memory_mb
+            room.book(Booking(agent_id, cores, gpu_ids, mb, need.is_transfer))
             return Grant(need.task_id, agent_id, gpu_ids)
         position -= 1
     return None

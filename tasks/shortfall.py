@@ -18,6 +18,7 @@ class Lack(Enum):
 
     NOTHING = "nothing"
     SLOTS = "slots"
+    TRANSFERS = "transfers"
     CPU = "cpu"
     GPU_COUNT = "gpu_count"
     GPU_MEMORY = "gpu_memory"
@@ -89,7 +90,7 @@ def _wrong_kind(need: Need, host: Host) -> Shortfall | None:
         return None
     if need.agent_id and need.agent_id != host.agent_id:
         return Shortfall(Lack.OTHER_HOST, host.name)
-    if need.script_type not in host.script_types:
+    if not need.is_transfer and need.script_type not in host.script_types:
         return Shortfall(Lack.SCRIPT_TYPE, host.name, detail=need.script_type)
     missing = [f"{key}={value}" for key, value in need.labels if host.labels.get(key) != value]
     return Shortfall(Lack.LABELS, host.name, detail=", ".join(missing))
@@ -125,7 +126,9 @@ def _occupied(need: Need, room: Room) -> Shortfall | None:
 def _held(need: Need, room: Room) -> Shortfall | None:
     """Return what of the host is taken already, of that which the task needs."""
     name = room.host.name
-    if room.slots < 1:
+    if need.is_transfer and room.transfers < 1:
+        return Shortfall(Lack.TRANSFERS, name, 1, room.host.transfers)
+    if not need.is_transfer and room.slots < 1:
         return Shortfall(Lack.SLOTS, name, room.host.slots, room.host.slots)
     if need.cpu_cores and room.cores < need.cpu_cores:
         return Shortfall(Lack.CPU, name, need.cpu_cores, max(room.cores, 0))

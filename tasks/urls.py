@@ -22,4 +22,5 @@ urlpatterns = [
     path("<int:task_id>/samples/", detail.task_samples, name="samples"),
     path("<int:task_id>/cancel/", actions.cancel, name="cancel"),
     path("<int:task_id>/rerun/", actions.rerun, name="rerun"),
+    path("<int:task_id>/bandwidth/", actions.bandwidth, name="bandwidth"),
 ]

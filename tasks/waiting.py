@@ -180,6 +180,11 @@ def _lack_sentence(found: Shortfall) -> str:
             "All %(available)d slots of %(host)s are taken.",
             found.available,
         ),
+        Lack.TRANSFERS: ngettext(
+            "%(host)s moves %(available)d file already, and no more at once.",
+            "%(host)s moves %(available)d files already, and no more at once.",
+            found.available,
+        ),
         Lack.CPU: ngettext(
             "Needs %(needed)d CPU core; %(host)s has %(available)d free.",
             "Needs %(needed)d CPU cores; %(host)s has %(available)d free.",

@@ -21,7 +21,7 @@ CONNECT_SECONDS = 3
 
 def missing(what: str, error: Exception) -> None:
     """Fail in continuous integration, skip elsewhere; says which variable names the service."""
-    reason = f"{what} does not answer: {error}"
+    reason = f"{what} is missing: {error}"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

@@ -1,19 +1,22 @@
 """Files between this machine and the server: sent in chunks, fetched in ranges, both resumed.
 
-What was interrupted goes on where the server or the local `.part` file stands. A file is
-seen under its local name only when it is whole and its digest is right.
+What was interrupted goes on where the server or the local `.part` file stands, also when the
+command is started again. A file is seen under its local name only when it is whole and its
+digest is right.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from agent_client.commands.api import ApiError, Client
+from agent_client.commands.preserving import Source, apply
 from agent_client.errors import Rejected, Retryable
 from agent_client.protocol.transfers import CHUNK_DIGEST_HEADER, MAX_CHUNK_BYTES
 
@@ -22,6 +25,7 @@ TRIES = 8
 """In a row, with growing pauses: about a minute; what has arrived is kept anyway."""
 FIRST_PAUSE_SECONDS = 0.5
 _MAX_PAUSE_SECONDS = 15.0
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def store_file(
@@ -31,12 +35,21 @@ def store_file(
     with path.open("rb") as file:
         size, sha256 = os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256")
         facts = {"name": name, "size_bytes": size, "sha256": sha256.hexdigest()}
-        made = client.post("files/", facts)
+        made = _unfinished(client, facts) or client.post("files/", facts)
         file_id = str(made["id"])
         offset = int(made["next"])
         while offset < size:
             offset = _send_chunk(client, file_id, file, offset, sleep)
     return file_id
+
+
+def _unfinished(client: Client, facts: dict[str, Any]) -> dict[str, Any] | None:
+    """Return one's own file on the server that an interrupted `put` of this content left."""
+    query = {**facts, "complete": "false", "mine": "true", "page_size": 1}
+    found: list[dict[str, Any]] = client.get("files/", **query)["results"]
+    # A server that knows no such filter answers with any file.
+    wanted = {**facts, "complete": False}
+    return next((one for one in found if wanted.items() <= one.items()), None)
 
 
 def fetch_file(
@@ -45,10 +58,16 @@ def fetch_file(
     target: Path,
     *,
     overwrite: bool,
+    source: Source | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Bring a whole file of the server under a local name; raises Rejected or Retryable."""
+    """Bring a whole file of the server under a local name; raises Rejected or Retryable.
+
+    source is what the file is to have of its source before it is seen.
+    """
     size, sha256 = int(facts["size_bytes"]), str(facts["sha256"])
+    if not _DIGEST.fullmatch(sha256):
+        raise Rejected("The server's answer is none of ours.", code="server_answer_invalid")
     part = target.with_name(f".{target.name[:80]}.{sha256[:16]}.part")
     with part.open("a+b") as file:
         digest, offset = _digest_of(file)
@@ -62,6 +81,8 @@ def fetch_file(
     if digest.hexdigest() != sha256:
         part.unlink()
         raise Rejected(f"What arrived for {target} is not what was sent.", code="digest_mismatch")
+    if source is not None:
+        apply(source, part)
     _place(part, target, overwrite=overwrite)
 
 

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from agent_client.commands.api import ApiError, Client
@@ -24,11 +24,22 @@ from agent_client.commands.session import plain, print_json, table, with_client
 from agent_client.commands.task import explain
 from agent_client.errors import ConfigError, ExitCode
 
+if TYPE_CHECKING:
+    from agent_client.commands.preserving import Source
+
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb of the options; returns its exit code."""
     verb = _VERBS[options.verb]
-    return with_client(lambda client: verb(client, options))
+    return with_client(lambda client: verb(client, _checked(options)))
+
+
+def _checked(options: argparse.Namespace) -> argparse.Namespace:
+    """Return the options when they go together; raises ConfigError."""
+    if options.verb != "ls" and options.preserve and options.archive:
+        problem, remedy = "does not go with --archive", "An archive keeps what is executable."
+        raise _wrong("--preserve", problem, remedy)
+    return options
 
 
 # --- put ---------------------------------------------------------------------------
@@ -40,7 +51,8 @@ def _put(client: Client, options: argparse.Namespace) -> int:
     for local in map(Path, options.local):
         file_id = _store(client, local, options)
         target = _path_on_host(path, local, has_many=len(options.local) > 1)
-        tasks += _submit_upload(client, options, agent_id, {"id": file_id, "path": target})
+        file = {"id": file_id, "path": target, **_rights(local, options)}
+        tasks += _submit_upload(client, options, agent_id, file)
     if options.wait:
         tasks = [_follow(client, task) for task in tasks]
     if options.json:
@@ -108,7 +120,7 @@ def _submit_upload(
     client: Client, options: argparse.Namespace, agent_id: str, file: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Submit the upload for one host or for all with the labels; returns the tasks."""
-    file = {**file, **_options(options), "mode": options.mode, "owner": options.owner or ""}
+    file = {**file, **_options(options)}
     body: dict[str, Any] = {"kind": "file_upload", "file": file}
     key = str(uuid.uuid4())
     if agent_id:
@@ -118,6 +130,14 @@ def _submit_upload(
     body["labels"] = pairs(options.labels, "--labels")
     made: list[dict[str, Any]] = client.post("tasks/fan_out/", body, idempotency_key=key)
     return made
+
+
+def _rights(local: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Return mode and owner that a file is to have there: as said, else those of its source."""
+    from agent_client.commands.preserving import Source, of_local
+
+    source = of_local(local) if options.preserve else Source()
+    return {"mode": options.mode or source.mode or None, "owner": options.owner or source.owner}
 
 
 def _options(options: argparse.Namespace) -> dict[str, Any]:
@@ -138,11 +158,12 @@ def _get(client: Client, options: argparse.Namespace) -> int:
     target = local / name if local.is_dir() else local
     if target.exists() and not options.overwrite:
         raise taken(target)
+    source = _source(client, agent_id, path) if options.preserve else None
     body = {"kind": "file_download", "file": {"path": path, **_options(options)}}
     task = _run(client, {**body, "agent_id": agent_id}, log=sys.stderr.buffer)
     if task["status"] == "completed":
         try:
-            fetch_file(client, task["file"], target, overwrite=options.overwrite)
+            fetch_file(client, task["file"], target, overwrite=options.overwrite, source=source)
         except OSError as error:
             raise _wrong(str(target), error.strerror or str(error), "Name a place.") from None
     if options.json:
@@ -150,6 +171,15 @@ def _get(client: Client, options: argparse.Namespace) -> int:
     elif task["status"] == "completed":
         print(plain(target))
     return _worst([task])
+
+
+def _source(client: Client, agent_id: str, path: str) -> Source:
+    """Return permissions and owner of a file of the host; raises Rejected."""
+    from agent_client.commands.preserving import of_preview
+
+    file = {"path": path, "head_bytes": 0}
+    body = {"kind": "file_preview", "agent_id": agent_id, "file": file}
+    return of_preview((_run(client, body, log=sys.stderr.buffer).get("file") or {}).get("preview"))
 
 
 # --- ls ----------------------------------------------------------------------------

@@ -33,7 +33,8 @@ class Mover:
         """Nothing is connected yet."""
         self._transfer = order.transfer
         self._roots = Roots(order.roots, hidden=order.hidden)
-        self._pace = Pace(order.transfer.bandwidth_mb, limits=order.limits)
+        own_mb = order.transfer.bandwidth_mb
+        self._pace = Pace(own_mb, limits=order.limits, own_limit=order.own_limit)
         self._progress = progress
         self._server = TransferServer(
             order.servers,

@@ -1,12 +1,13 @@
 """Which names and sizes an archive may have: checked for all entries before one is written.
 
 Only files and directories, only relative names that stay below, none twice, none that is
-both. The limits are on the count, the depth, each name, the sum and how much larger it is
-than the archive. Pure.
+both. The limits are on the count, the depth, each name, all names, the sum and how much
+larger it is than the archive. Pure.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 from agent_client.errors import Rejected
@@ -15,6 +16,8 @@ MAX_ENTRIES = 100_000
 MAX_DEPTH = 64
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4096
+MAX_NAMES_BYTES = 32 * 1024 * 1024
+"""All names together: they are kept in memory, and a few MB of archive can hold 400 of them."""
 MAX_RATIO = 200
 FREE_OF_RATIO_BYTES = 64 * 1024 * 1024
 """Small archives may unpack to this much whatever their ratio: zeros compress well."""
@@ -39,6 +42,7 @@ class Inventory:
     room_bytes: int
     """How much the target's file system can take."""
     total_bytes: int = 0
+    names_bytes: int = 0
     files: set[str] = field(default_factory=set)
     directories: set[str] = field(default_factory=set)
 
@@ -50,15 +54,24 @@ class Inventory:
         is_twice = name in self.files or (name in self.directories and not entry.is_directory)
         if is_twice or parents & self.files:
             raise refused(f"{shown(entry.name)} stands in it twice, or as file and directory")
-        self.directories |= parents
-        if parts:
-            (self.directories if entry.is_directory else self.files).add(name)
-        elif not entry.is_directory:
+        if not parts and not entry.is_directory:
             raise refused("a file without a name stands in it")
-        if len(self.files) + len(self.directories) > MAX_ENTRIES:
-            raise refused(f"it has more than {MAX_ENTRIES} entries")
+        self._add_names(parents, name, is_directory=entry.is_directory)
         self._add_size(entry)
         return parts
+
+    def _add_names(self, parents: set[str], name: str, *, is_directory: bool) -> None:
+        """Keep what is new of an entry's names; raises Rejected when they are too many."""
+        fresh = parents - self.directories
+        self.directories |= fresh
+        if name and name not in self.directories:
+            (self.directories if is_directory else self.files).add(name)
+            fresh.add(name)
+        if len(self.files) + len(self.directories) > MAX_ENTRIES:
+            raise refused(f"it has more than {MAX_ENTRIES} entries")
+        self.names_bytes += sum(len(os.fsencode(one)) for one in fresh)
+        if self.names_bytes > MAX_NAMES_BYTES:
+            raise refused(f"its names have more than {MAX_NAMES_BYTES} bytes together")
 
     def _add_size(self, entry: Entry) -> None:
         """Count what is to be written; raises Rejected when it is too much."""

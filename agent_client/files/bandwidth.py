@@ -10,8 +10,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
+
+from agent_client.protocol.transfers import Bandwidth
+
+T = TypeVar("T")
 
 MB = 1_000_000
 """Bytes in a megabyte, as network rates count them."""
@@ -67,6 +72,12 @@ class _Limits(msgspec.Struct):
     transfers: int = 1
 
 
+class _OwnLimit(msgspec.Struct):
+    """What the file of the transfer's own limit says."""
+
+    bandwidth_mb: Bandwidth
+
+
 class Pace:
     """Holds one transfer to the lower of its own limit and its share of the host's."""
 
@@ -75,12 +86,17 @@ class Pace:
         own_mb: float,
         *,
         limits: int | None,
+        own_limit: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """own_mb in MB/s, 0 for none; limits is a descriptor of the agent's limits file."""
+        """own_mb in MB/s, 0 for none, until the file behind own_limit says another figure.
+
+        limits is a descriptor of the agent's limits file.
+        """
         self._own_mb = own_mb
         self._limits = limits
+        self._own_limit = own_limit
         self._clock = clock
         self._sleep = sleep
         self._known = _Limits()
@@ -106,17 +122,28 @@ class Pace:
     def _rate(self) -> float | None:
         """Return the rate that holds now in bytes/s."""
         self._look()
-        rates = [self._own_mb * MB] if self._own_mb else []
+        self._look_at_own()
+        rates = [self._own_mb * MB] if self._own_mb > 0 else []
         if self._known.bandwidth_mb:
             rates.append(self._known.bandwidth_mb * MB / max(1, self._known.transfers))
         return min(rates, default=None)
 
     def _look(self) -> None:
         """Read the host's limits; a file that is just being written leaves the known ones."""
-        if self._limits is None:
-            return
-        try:
-            data = os.pread(self._limits, 4096, 0)
-            self._known = msgspec.json.decode(data.rstrip(b" \n\0"), type=_Limits)
-        except (OSError, msgspec.MsgspecError):
-            return
+        self._known = _read(self._limits, _Limits) or self._known
+
+    def _look_at_own(self) -> None:
+        """Read the transfer's own limit, likewise."""
+        found = _read(self._own_limit, _OwnLimit)
+        if found is not None:
+            self._own_mb = found.bandwidth_mb
+
+
+def _read(descriptor: int | None, kind: type[T]) -> T | None:
+    """Return what a small open file says, None when it cannot be read."""
+    if descriptor is None:
+        return None
+    try:
+        return msgspec.json.decode(os.pread(descriptor, 4096, 0).rstrip(b" \n\0"), type=kind)
+    except (OSError, msgspec.MsgspecError):
+        return None

@@ -19,18 +19,20 @@ class FilesOrder(msgspec.Struct, frozen=True, kw_only=True):
     """One transfer, and what this host allows it.
 
     servers are base addresses, tried in turn. roots are the directories of the host's
-    policy, hidden the directories and files of the agent itself. limits is an open
-    descriptor of the agent's limits, None when there is none.
+    policy, each with its place without links, hidden the directories and files of the agent
+    itself. limits is an open descriptor of the agent's limits, own_limit one of the limit of
+    this transfer alone, which may be changed meanwhile; None when there is none.
     """
 
     kind: TaskKind
     transfer: Transfer
     servers: tuple[str, ...]
-    roots: tuple[str, ...]
+    roots: dict[str, str]
     hidden: tuple[str, ...] = ()
     ca_file: str = ""
     fingerprint: str = ""
     limits: int | None = None
+    own_limit: int | None = None
 
 
 def read_order(descriptor: int) -> FilesOrder:

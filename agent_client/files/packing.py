@@ -13,12 +13,13 @@ import stat
 import tarfile
 import tempfile
 from collections.abc import Callable
+from itertools import islice
 from typing import BinaryIO, cast
 
 from agent_client.errors import Rejected
-from agent_client.files.archive_names import MAX_ENTRIES, refused
+from agent_client.files.archive_names import MAX_DEPTH, MAX_ENTRIES, MAX_NAMES_BYTES, refused
 from agent_client.files.progress import amount
-from agent_client.files.roots import open_plain
+from agent_client.files.roots import open_directory, open_plain
 from agent_client.files.sending import changed
 
 RESERVE_BYTES = 256 * 1024 * 1024
@@ -47,8 +48,8 @@ def pack(
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise _no_room(path) from error
             raise
-        spool.flush()
         packer.report()
+        spool.seek(0)
         return os.dup(spool.fileno())
 
 
@@ -67,35 +68,49 @@ class _Packer:
         self._say = say
         self._place = place
         self._entries = 0
+        self._names_bytes = 0
         self._left_out = 0
 
-    def pack(self, archive: tarfile.TarFile, directory: int) -> None:
+    def pack(self, archive: tarfile.TarFile, directory: int, below: str = "") -> None:
         """Add everything below the directory, by name."""
-        for below, directories, names, handle in os.fwalk(".", dir_fd=directory):
-            directories[:] = sorted(one for one in directories if self._is_wanted(one, handle))
-            for name in directories:
-                self._add_directory(archive, os.path.join(below, name), name, handle)
-            for name in sorted(names):
-                self._add_file(archive, os.path.join(below, name), name, handle)
+        with os.scandir(directory) as found:
+            names = sorted(one.name for one in islice(found, MAX_ENTRIES + 1))
+        if len(names) > MAX_ENTRIES:
+            raise self._too_many()
+        for name in names:
+            try:
+                kind = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
+            except FileNotFoundError:
+                self._leave_out(os.path.join(below, name), "it has vanished")
+                continue
+            add = self._add_directory if stat.S_ISDIR(kind) else self._add_file
+            add(archive, os.path.join(below, name), name, directory)
+            # The library keeps every header for whoever reads the archive; nobody does here.
+            archive.members.clear()  # type: ignore[attr-defined]  # typeshed lacks it
 
     def report(self) -> None:
         """Say how much was left out."""
         if self._left_out > MAX_NAMED:
             self._say(f"{self._left_out} entries in all were left out")
 
-    def _is_wanted(self, name: str, handle: int) -> bool:
-        """Return whether a directory is to be walked; a link to one is not."""
-        found = os.stat(name, dir_fd=handle, follow_symlinks=False)
-        if stat.S_ISDIR(found.st_mode) and not self._is_hidden(found):
-            return True
-        self._leave_out(name, "a link, or the agent's own")
-        return False
-
     def _add_directory(self, archive: tarfile.TarFile, name: str, last: str, handle: int) -> None:
-        found = os.stat(last, dir_fd=handle, follow_symlinks=False)
-        info = self._info(name, found)
-        info.type = tarfile.DIRTYPE
-        archive.addfile(info)
+        """Add one directory with all that is below it; what became a link is left out."""
+        try:
+            descriptor = open_directory(handle, last, name)
+        except Rejected as error:
+            self._leave_out(name, error.detail)
+            return
+        try:
+            found = os.fstat(descriptor)
+            if self._is_hidden(found):
+                self._leave_out(name, "the agent's own")
+                return
+            info = self._info(name, found)
+            info.type = tarfile.DIRTYPE
+            archive.addfile(info)
+            self.pack(archive, descriptor, name)
+        finally:
+            os.close(descriptor)
 
     def _add_file(self, archive: tarfile.TarFile, name: str, last: str, handle: int) -> None:
         """Add one plain file; anything else is left out and said."""
@@ -122,11 +137,20 @@ class _Packer:
     def _info(self, name: str, found: os.stat_result) -> tarfile.TarInfo:
         self._entries += 1
         if self._entries > MAX_ENTRIES:
-            raise refused(f"{self._path} has more than {MAX_ENTRIES} entries")
+            raise self._too_many()
+        if name.count("/") >= MAX_DEPTH:
+            raise refused(f"{self._path} has more than {MAX_DEPTH} directories in one another")
         info = tarfile.TarInfo(os.path.normpath(name))
+        # What is refused where it is unpacked need not be sent.
+        self._names_bytes += len(os.fsencode(info.name))
+        if self._names_bytes > MAX_NAMES_BYTES:
+            raise refused(f"the names in {self._path} have more than {MAX_NAMES_BYTES} bytes")
         info.mode = stat.S_IMODE(found.st_mode)
         info.mtime = found.st_mtime
         return info
+
+    def _too_many(self) -> Rejected:
+        return refused(f"{self._path} has more than {MAX_ENTRIES} entries")
 
     def _leave_out(self, name: str, reason: str) -> None:
         self._left_out += 1

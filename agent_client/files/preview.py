@@ -22,7 +22,10 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_ORDERS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+"""What is read from the middle of a file has no mark of its own."""
 _LOOK_BYTES = 64 * 1024
+_MARK_BYTES = 3
 
 
 def preview(roots: Roots, transfer: Transfer) -> bytes:
@@ -57,6 +60,11 @@ def guess_encoding(data: bytes) -> str:
     return "latin-1"
 
 
+def _marked(data: bytes) -> bytes:
+    """Return the beginning of a file when it says an encoding, else nothing."""
+    return data if any(data.startswith(mark) for mark, _ in _BOMS) else b""
+
+
 def _decodes(data: bytes, encoding: str) -> bool:
     """Return whether bytes are text of an encoding; the last character may be cut."""
     try:
@@ -73,8 +81,11 @@ def _file(descriptor: int, transfer: Transfer) -> dict[str, Any]:
     tail_bytes = min(transfer.tail_bytes, MAX_EXCERPT_BYTES)
     head = os.pread(descriptor, head_bytes, 0)
     begin = max(found.st_size - tail_bytes, len(head))
+    mark = os.pread(descriptor, _MARK_BYTES, 0)
+    encoding = guess_encoding(head or _marked(mark) or os.pread(descriptor, _LOOK_BYTES, begin))
+    # Characters of two bytes begin at even places.
+    begin += begin % 2 if encoding == "utf-16" else 0
     tail = os.pread(descriptor, tail_bytes, begin) if tail_bytes else b""
-    encoding = guess_encoding(head or os.pread(descriptor, _LOOK_BYTES, begin))
     return {
         "type": "file",
         "path": transfer.path,
@@ -82,7 +93,7 @@ def _file(descriptor: int, transfer: Transfer) -> dict[str, Any]:
         "encoding": encoding,
         "is_binary": not encoding,
         "head": _text(head, encoding),
-        "tail": _text(tail, encoding),
+        "tail": _text(tail, _ORDERS.get(mark[:2], encoding) if encoding == "utf-16" else encoding),
         "head_bytes": len(head),
         "tail_bytes": len(tail),
     }

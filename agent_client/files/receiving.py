@@ -23,7 +23,7 @@ from typing import NamedTuple
 from agent_client.errors import Rejected
 from agent_client.files.bandwidth import Pace
 from agent_client.files.progress import Progress, amount
-from agent_client.files.roots import unusable
+from agent_client.files.roots import open_plain, unusable
 from agent_client.files.server import TransferServer
 from agent_client.protocol.transfers import MAX_CHUNK_BYTES, Transfer
 
@@ -31,9 +31,12 @@ FILE_MODE = 0o644
 _PART_MODE = 0o600
 _PERMISSIONS = 0o777
 _PART = re.compile(r"\..{1,120}\.[0-9a-z]{16}\.part", re.DOTALL)
+_TAG = re.compile(r"[0-9a-z]{16}")
 STALE_SECONDS = 7 * 24 * 3600
 _SHOWN_NAME = 80
-_PLAIN_WRITE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+RESERVE_BYTES = 64 * 1024 * 1024
+"""What stays free on the target's file system, whatever is brought there."""
+_NEW_PART = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Target(NamedTuple):
@@ -85,11 +88,15 @@ def exists(path: str) -> Rejected:
 def open_part(target: Target, transfer: Transfer) -> Part:
     """Return the neighbour that takes the bytes, locked; raises Rejected or OSError."""
     _remove_stale(target.directory)
-    for tag in (transfer.sha256[:16], transfer.id[:16].ljust(16, "x")):
+    tags = [transfer.sha256[:16]] if transfer.sha256 else []
+    for tag in (*tags, transfer.id[:16].ljust(16, "x")):
         name = neighbour(target.name, tag, "part")
-        descriptor = os.open(name, _PLAIN_WRITE, _PART_MODE, dir_fd=target.directory)
+        try:
+            descriptor = _open_or_make(target, name)
+        except Rejected:
+            continue  # A link or the like, which somebody else has put there.
         found = os.fstat(descriptor)
-        is_ours = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+        is_ours = found.st_nlink == 1
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -100,8 +107,21 @@ def open_part(target: Target, transfer: Transfer) -> Part:
     raise unusable(target.path, "has a neighbour .part file that another transfer is filling")
 
 
+def _open_or_make(target: Target, name: str) -> int:
+    """Return a descriptor of a plain file of that name; raises Rejected or OSError."""
+    try:
+        return os.open(name, _NEW_PART, _PART_MODE, dir_fd=target.directory)
+    except FileExistsError:
+        return open_plain(target.directory, name, target.path, flags=os.O_RDWR)
+
+
 def neighbour(name: str, tag: str, purpose: str) -> str:
-    """Return the hidden name of something of ours beside what has that name."""
+    """Return the hidden name of something of ours beside what has that name; raises Rejected.
+
+    A tag comes from the server: one with a slash in it would lead out of the directory.
+    """
+    if not _TAG.fullmatch(tag):
+        raise Rejected("The transfer has an id or a digest that is none.", code="offer_invalid")
     shown = name.encode("utf-8", "surrogateescape")[:_SHOWN_NAME].decode("utf-8", "ignore")
     return f".{shown}.{tag}.{purpose}"
 
@@ -235,9 +255,10 @@ def _check_space(target: Target, missing: int) -> None:
     """Refuse before the first byte what cannot fit; raises Rejected."""
     found = os.fstatvfs(target.directory)
     free = found.f_bavail * found.f_frsize
-    if missing > free:
+    if missing and missing > free - RESERVE_BYTES:
         raise Rejected(
-            f"{amount(missing)} are needed for {target.path}, {amount(free)} are free.",
+            f"{amount(missing)} are needed for {target.path}, {amount(free)} are free "
+            f"({amount(RESERVE_BYTES)} stay so).",
             code="disk_full",
         )
 

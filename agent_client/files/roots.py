@@ -1,9 +1,10 @@
 """Opens what lies below the directories that the host's policy allows, and nothing else.
 
-A path is walked one component at a time by directory handles, and no component may be a
-link: whoever swaps one meanwhile makes the walk fail, never lead out. The roots themselves
-may be links, for the host's owner has named them. The agent's own directories and files are
-closed, also where a root contains them: they hold its credential and what the host allows.
+A path is walked from `/`, one component at a time by directory handles, and no component may
+be a link: whoever swaps one meanwhile makes the walk fail, never lead out. A root that the
+host's owner has named by a link is walked where that led when the policy was read
+(`files.places`). The agent's own directories and files are closed, also where a root contains
+them: they hold its credential, its program and what the host allows.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from agent_client.errors import Rejected
 
 _DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_WALK = _DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
+_WALK = _DIRECTORY | os.O_PATH
 """Walking needs no right to list."""
+_LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+"""Opens nothing: not a link's target, and no FIFO or device."""
 MAX_PATH_BYTES = 4096
 MAX_DEPTH = 128
 DIRECTORY_MODE = 0o755
@@ -27,27 +30,26 @@ DIRECTORY_MODE = 0o755
 class Roots:
     """The directories below which files are moved."""
 
-    def __init__(self, roots: Sequence[str], *, hidden: Sequence[str] = ()) -> None:
-        """Take absolute directories; those that do not exist allow nothing.
+    def __init__(self, roots: Mapping[str, str], *, hidden: Sequence[str] = ()) -> None:
+        """Take absolute directories, each with its place; what does not exist allows nothing.
 
         hidden are directories and files of the agent, absolute; they need not exist.
         """
-        self._roots = tuple(roots)
+        self._roots = dict(roots)
         self._hidden = frozenset(_identities(hidden))
         self._hidden_paths = frozenset(_spellings(hidden))
 
     def split(self, path: str) -> tuple[str, tuple[str, ...]]:
-        """Return the root that contains a path, and the components below it.
+        """Return the place of the root that contains a path, and the components below it.
 
         Raises Rejected: path_unusable for a name no host has, policy_denied outside.
         """
         parts = _parts(path)
         # The longest root first: one may lie in another and be reached by a link.
-        for root in sorted(self._roots, key=len, reverse=True):
-            for spelling in (root, os.path.realpath(root)):
-                above = tuple(one for one in spelling.split("/") if one)
+        for root, place in sorted(self._roots.items(), key=lambda one: -len(one[0])):
+            for above in (_names(root), _names(place)):
                 if parts[: len(above)] == above:
-                    return root, parts[len(above) :]
+                    return place, parts[len(above) :]
         listed = ", ".join(self._roots) or "none"
         raise Rejected(
             f"The host's policy does not allow it (directories: {path} is below none of {listed}).",
@@ -101,11 +103,12 @@ class Roots:
 
     def _walk(self, root: str, parts: Sequence[str], path: str, *, create: bool = False) -> int:
         """Return a handle of the directory at the end of the components."""
-        descriptor = os.open(root, os.O_DIRECTORY | os.O_CLOEXEC | os.O_RDONLY)
+        descriptor = os.open("/", _WALK)
+        above = _names(root)
         try:
-            self._check_hidden(descriptor, path)
-            for part in parts:
-                following = _step(descriptor, part, path, create=create)
+            for number, part in enumerate((*above, *parts)):
+                is_below = number >= len(above)
+                following = _step(descriptor, part, path, create=create and is_below)
                 os.close(descriptor)
                 descriptor = following
                 self._check_hidden(descriptor, path)
@@ -132,17 +135,37 @@ class Roots:
             raise _belongs_to_agent(path)
 
 
-def open_plain(directory: int, name: str, path: str) -> int:
-    """Return a descriptor of a plain file in a directory; raises Rejected or OSError."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+def open_plain(directory: int, name: str, path: str, *, flags: int = os.O_RDONLY) -> int:
+    """Return a descriptor of a plain file in a directory; raises Rejected or OSError.
+
+    It is looked at before it is opened: to open a FIFO wakes who waits at its other end, to
+    open a device may do anything. What was looked at is what is opened, by its descriptor.
+    """
     try:
-        descriptor = os.open(name, flags, dir_fd=directory)
+        looked_at = os.open(name, _LOOK, dir_fd=directory)
+        try:
+            _check_plain(os.fstat(looked_at), path)
+            return os.open(f"/proc/self/fd/{looked_at}", flags | os.O_NONBLOCK | os.O_CLOEXEC)
+        finally:
+            os.close(looked_at)
     except OSError as error:
         raise explained(error, path) from error
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    raise unusable(path, "is no plain file")
+
+
+def open_directory(directory: int, name: str, path: str) -> int:
+    """Return a descriptor of a directory in another one, to be listed; raises as open_plain."""
+    try:
+        return os.open(name, _DIRECTORY | os.O_RDONLY, dir_fd=directory)
+    except OSError as error:
+        raise explained(error, path) from error
+
+
+def _check_plain(found: os.stat_result, path: str) -> None:
+    """Refuse what is no plain file; raises Rejected or OSError."""
+    if stat.S_ISLNK(found.st_mode):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    if not stat.S_ISREG(found.st_mode):
+        raise unusable(path, "is no plain file")
 
 
 def _belongs_to_agent(path: str) -> Rejected:
@@ -156,6 +179,10 @@ def unusable(path: str, problem: str) -> Rejected:
     return Rejected(f"{path} {problem}.", code="path_unusable")
 
 
+def _names(path: str) -> tuple[str, ...]:
+    return tuple(one for one in path.split("/") if one not in ("", "."))
+
+
 def _parts(path: str) -> tuple[str, ...]:
     """Return the components of an absolute path; raises Rejected for what is none."""
     shown = path[:200].encode("utf-8", "backslashreplace").decode()
@@ -163,7 +190,7 @@ def _parts(path: str) -> tuple[str, ...]:
         path = os.path.expanduser("~") + path[1:]
     if not path.startswith("/"):
         raise unusable(shown, "is not absolute; give a full path on the host")
-    parts = tuple(one for one in path.split("/") if one not in ("", "."))
+    parts = _names(path)
     if "\0" in path or any(one == ".." for one in parts):
         raise unusable(shown, "has a part that is not allowed (.. or NUL)")
     try:

@@ -24,7 +24,15 @@ from agent_client.errors import Rejected
 from agent_client.files.archive_names import Entry, Inventory, refused, shown
 from agent_client.files.bandwidth import Pace
 from agent_client.files.progress import Progress, amount
-from agent_client.files.receiving import Target, exists, fill, neighbour, open_part, owner_ids
+from agent_client.files.receiving import (
+    RESERVE_BYTES,
+    Target,
+    exists,
+    fill,
+    neighbour,
+    open_part,
+    owner_ids,
+)
 from agent_client.files.replacing import put_in_place, remove, restore
 from agent_client.files.roots import unusable
 from agent_client.files.server import TransferServer
@@ -33,8 +41,6 @@ from agent_client.files.zip_entries import open_zip, zip_entries
 from agent_client.protocol.transfers import Transfer
 
 PIECE_BYTES = 1024 * 1024
-RESERVE_BYTES = 64 * 1024 * 1024
-"""What stays free on the target's file system."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, NotImplementedError)
@@ -79,17 +85,22 @@ def receive_archive(
 def unpack_into(descriptor: int, work: str, target: Target, *, owner: Owner) -> Inventory:
     """Check an archive, then write its content into a directory; raises Rejected."""
     room = os.fstatvfs(target.directory)
-    inventory = Inventory(
+    empty = partial(
+        Inventory,
         archive_bytes=os.fstat(descriptor).st_size,
         room_bytes=room.f_bavail * room.f_frsize - RESERVE_BYTES,
     )
     base = os.open(work, _DIRECTORY, dir_fd=target.directory)
     try:
+        inventory = empty()
         with contextlib.closing(_entries(descriptor)) as found:
-            names = [inventory.add(entry) for entry, _ in found]
+            for entry, _ in found:
+                inventory.add(entry)
+        # Checked anew instead of remembered: the parts of all names would be a third copy.
+        inventory = empty()
         with contextlib.closing(_entries(descriptor)) as found:
-            for parts, (entry, open_entry) in zip(names, found, strict=True):
-                _write(base, parts, entry, open_entry, owner)
+            for entry, open_entry in found:
+                _write(base, inventory.add(entry), entry, open_entry, owner)
         os.fchown(base, *owner)
         os.fchmod(base, 0o755)
         _sync(base)

@@ -13,6 +13,7 @@ from agent_client.files.archive_names import MAX_ENTRIES, Entry, refused
 _END = b"PK\x05\x06"
 _END_BYTES = 22
 _MAX_COMMENT_BYTES = 65_535
+_ZIP64_LOCATOR, _ZIP64_LOCATOR_BYTES = b"PK\x06\x07", 20
 MAX_DIRECTORY_BYTES = 512 * MAX_ENTRIES
 """The standard library reads the whole directory into memory."""
 _ENCRYPTED = 0x1
@@ -23,13 +24,17 @@ def open_zip(stream: BinaryIO) -> zipfile.ZipFile:
     """Return the archive once its directory is known to be of a bearable size."""
     stream.seek(0, 2)
     size = stream.tell()
-    stream.seek(max(0, size - _END_BYTES - _MAX_COMMENT_BYTES))
+    stream.seek(max(0, size - _ZIP64_LOCATOR_BYTES - _END_BYTES - _MAX_COMMENT_BYTES))
     tail = stream.read()
     at = tail.rfind(_END)
     if at < 0 or len(tail) - at < _END_BYTES:
         raise refused("it is cut off, or is no archive")
+    if tail[max(0, at - _ZIP64_LOCATOR_BYTES) : at].startswith(_ZIP64_LOCATOR):
+        # The library believes the fields of zip64 and not those that are looked at here, and
+        # how it finds them differs between its versions.
+        raise refused("it is a zip64 archive; pack it as tar")
     count, directory_bytes = struct.unpack("<HI", tail[at + 10 : at + 16])
-    # All bits set stands for the larger fields of zip64: more than we take in any case.
+    # All bits set stands for the larger fields of zip64.
     if count == 0xFFFF or directory_bytes > MAX_DIRECTORY_BYTES:
         raise refused("it has too many entries")
     stream.seek(0)

@@ -12,6 +12,7 @@ from typing import Any
 
 from agent_client.protocol.part import Amount, Code, Number, Part
 from agent_client.protocol.parts import (
+    BandwidthOrder,
     CancelOrder,
     Capacity,
     Desired,
@@ -45,6 +46,7 @@ __all__ = [
     "AgentMessage",
     "Amount",
     "Answer",
+    "BandwidthOrder",
     "CancelOrder",
     "CancelTasksBatch",
     "Capacity",
@@ -267,7 +269,8 @@ class CancelTasksBatch(Message, frozen=True, tag="cancel_tasks_batch"):
 class Reconcile(Message, frozen=True, tag="desired"):
     """What the server wants for the tasks the agent holds, where it differs."""
 
-    desired: tuple[Desired, ...]
+    desired: tuple[Desired, ...] = ()
+    bandwidths: tuple[BandwidthOrder, ...] = ()
 
 
 class Rejected(Message, frozen=True, tag="error"):
@@ -296,6 +299,7 @@ class Answer(Part, frozen=True, omit_defaults=False):
     revoked: tuple[TaskRef, ...] = ()
     cancel_tasks: tuple[CancelOrder, ...] = ()
     desired: tuple[Desired, ...] = ()
+    bandwidths: tuple[BandwidthOrder, ...] = ()
     errors: tuple[Rejected, ...] = ()
     probes_revision: int = 0
     plugins_revision: int = 0

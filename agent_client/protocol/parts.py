@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from agent_client.protocol.part import Amount, Number, Part, Word
-from agent_client.protocol.transfers import TaskKind, Transfer
+from agent_client.protocol.transfers import Bandwidth, TaskKind, Transfer
 
 ScriptType = Literal["shell", "python", "powershell"]
 HoldState = Literal["accepted", "claimed", "running", "finished"]
@@ -59,10 +59,14 @@ class TaskSpec(TaskRef, frozen=True):
 
 
 class Hold(TaskRef, frozen=True):
-    """What the agent has of one task; log_bytes counts the payload captured so far."""
+    """What the agent has of one task; log_bytes counts the payload captured so far.
+
+    bandwidth_mb is the limit that a transfer has of its own now, None for everything else.
+    """
 
     state: HoldState
     log_bytes: Number = 0
+    bandwidth_mb: Bandwidth | None = None
 
 
 class Desired(TaskRef, frozen=True):
@@ -73,6 +77,12 @@ class Desired(TaskRef, frozen=True):
     spec: TaskSpec | None = None
     reason: str = ""
     grace_seconds: float | None = None
+
+
+class BandwidthOrder(TaskRef, frozen=True):
+    """Hold a transfer to another limit of its own, in MB/s; 0 for none."""
+
+    bandwidth_mb: Bandwidth
 
 
 class CancelOrder(TaskRef, frozen=True):

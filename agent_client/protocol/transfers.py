@@ -8,7 +8,9 @@ was interrupted goes on there. Pure data.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from agent_client.protocol.part import Number, Part
 
@@ -20,6 +22,23 @@ MAX_CHUNK_BYTES = 4 * 1024 * 1024
 POLICY_DENIED_EXIT = 77
 """How a transfer ends that the host's policy forbids (EX_NOPERM of sysexits); else 1."""
 CHUNK_DIGEST_HEADER = "X-Chunk-Sha256"
+TRANSFER_SLOTS = 2
+"""Tasks of file kinds at once on a host, beside its slots: they book nothing, and a look at a
+file must not wait for hours of scripts. Server and agent count alike, so that no offer is
+refused."""
+MAX_BANDWIDTH_MB = 100_000.0
+
+TransferId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8,32}\Z")]
+ContentDigest = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")]
+"""A SHA-256 in hex, "" where it is not known. Both become parts of file names on the host, so
+a server must not be able to write anything else into them."""
+Bandwidth = Annotated[float, msgspec.Meta(ge=0, le=MAX_BANDWIDTH_MB)]
+Mode = Annotated[int, msgspec.Meta(ge=0, le=0o7777)]
+
+
+def transfer_slots(slots: int) -> int:
+    """Return how many tasks of file kinds a host takes at once; none where it takes no tasks."""
+    return TRANSFER_SLOTS if slots > 0 else 0
 
 
 class Transfer(Part, frozen=True):
@@ -31,16 +50,16 @@ class Transfer(Part, frozen=True):
     `head_bytes` and `tail_bytes` bound a preview.
     """
 
-    id: str
+    id: TransferId
     token: str
     path: str
     size_bytes: Number | None = None
-    sha256: str = ""
+    sha256: ContentDigest = ""
     archive: bool = False
     overwrite: bool = False
-    mode: int | None = None
+    mode: Mode | None = None
     owner: str = ""
-    bandwidth_mb: float = 0.0
+    bandwidth_mb: Bandwidth = 0.0
     head_bytes: Number = 64 * 1024
     tail_bytes: Number = 0
 

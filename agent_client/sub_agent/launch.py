@@ -82,7 +82,7 @@ def make_plan(
         asked = str(spec.get("working_dir") or "")
     else:
         environment = mover_environment(directory, spec, order, account=account)
-        argv, inherited = mover(spec, order)
+        argv, inherited = mover(directory, spec, order)
         asked = ""
     return Plan(
         argv=argv,

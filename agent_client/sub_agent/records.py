@@ -12,6 +12,7 @@ import json
 import os
 from typing import Any
 
+BANDWIDTH = "bandwidth"
 CLAIM = "claim"
 CRASH = "crash"
 EXIT = "exit.json"
@@ -26,6 +27,7 @@ UNKILLABLE = "unkillable"
 WORK = "work"
 ABANDONED = b'{"abandoned": true}'
 
+_BANDWIDTH_BYTES = 64
 _RESERVED_BYTES = 4096
 """More than an end record takes."""
 _MAX_PSEUDO_FILE_BYTES = 16 * 1024
@@ -130,6 +132,26 @@ def read_json(directory: str, name: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
+
+
+def write_bandwidth(directory: str, megabytes: float) -> None:
+    """Set the limit that a transfer has of its own, in MB/s; raises OSError.
+
+    In place and padded to one length, because the process of the transfer has the file open.
+    """
+    data = json.dumps({"bandwidth_mb": megabytes}).encode().ljust(_BANDWIDTH_BYTES)
+    path = os.path.join(directory, BANDWIDTH)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.pwrite(descriptor, data, 0)
+    finally:
+        os.close(descriptor)
+
+
+def read_bandwidth(directory: str) -> float | None:
+    """Return the limit that was set, None when there is none yet."""
+    value = (read_json(directory, BANDWIDTH) or {}).get("bandwidth_mb")
+    return float(value) if isinstance(value, int | float) else None
 
 
 def take_claim(directory: str, content: bytes) -> int | None:

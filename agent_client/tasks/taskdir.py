@@ -1,7 +1,7 @@
 """One task's directory: its layout, its records, and who may write which.
 
     <state>/tasks/<installation>-<task id>-<offer>/
-        spec.json  go                          written by the main agent
+        spec.json  go  bandwidth               written by the main agent
         claim  run.json  stop.json  exit.json  output  script  work/  written by the sub-agent
 
 The main agent writes exit.json and the end of output only for a sub-agent that is gone.
@@ -138,6 +138,10 @@ class TaskDirectory:
         data = msgspec.json.encode(exit_record)
         records.write_record(self._file_system, self._root, records.EXIT, data)
 
+    def store_bandwidth(self, megabytes: float) -> None:
+        """Set the limit that a transfer has of its own, in MB/s; it looks at it each second."""
+        records.write_bandwidth(self._root, megabytes)
+
     def abandon(self) -> bool:
         """Claim the task for nobody, so that a late sub-agent stops at once.
 
@@ -186,6 +190,10 @@ class TaskDirectory:
     def claim_is_held(self) -> bool:
         """Return whether the task's sub-agent is alive."""
         return records.claim_is_held(self._root)
+
+    def bandwidth_mb(self) -> float | None:
+        """Return the limit that was set for a transfer, None before its start."""
+        return records.read_bandwidth(self._root)
 
     def has_order(self) -> bool:
         """Return whether a start was ever attempted."""

@@ -262,6 +262,9 @@ def _messages(answer: Answer) -> list[ServerMessage]:
         (answer.revoked, Revoked(message_id="", tasks=answer.revoked)),
         (answer.cancel_tasks, CancelTasksBatch(message_id="", tasks=answer.cancel_tasks)),
         (answer.tasks, TasksBatch(message_id="", tasks=answer.tasks)),
-        (answer.desired, Reconcile(message_id="", desired=answer.desired)),
+        (
+            answer.desired or answer.bandwidths,
+            Reconcile(message_id="", desired=answer.desired, bandwidths=answer.bandwidths),
+        ),
     ]
     return [message for content, message in parts if content] + list(answer.errors)

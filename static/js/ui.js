@@ -143,7 +143,7 @@ document.addEventListener("click", (event) => {
   const copyButton = at("[data-copy]");
   if (copyButton) copy(copyButton);
   for (const menu of document.querySelectorAll("details.menu[open]")) {
-    if (!menu.contains(event.target) || at(".menu-item")) menu.open = false;
+    if (!menu.contains(event.target) || at(".menu-item, [data-close-menu]")) menu.open = false;
   }
 });
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from rest_framework import serializers
 
+from agent_client.protocol.transfers import MAX_BANDWIDTH_MB
 from tasks.choices import Kind
 from tasks.files.panel import preview_of
 from tasks.files.place import store
@@ -25,6 +26,14 @@ class FileRequestSerializer(serializers.Serializer[Any]):
     bandwidth_mb = serializers.FloatField(default=0, help_text="MB per second, 0 = no limit")
     head_bytes = serializers.IntegerField(default=64 * 1024)
     tail_bytes = serializers.IntegerField(default=0)
+
+
+class BandwidthSerializer(serializers.Serializer[Any]):
+    """Another limit for a transfer; for the schema, the service checks."""
+
+    bandwidth_mb = serializers.FloatField(
+        min_value=0, max_value=MAX_BANDWIDTH_MB, help_text="MB per second, 0 = no limit"
+    )
 
 
 class TaskFileSerializer(serializers.Serializer[Any]):

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpResponseBase
 from django.utils.translation import gettext as _
+from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import mixins, serializers, status, viewsets
@@ -19,6 +20,7 @@ from dialer_platform.accounts.principal import principal_of
 from dialer_platform.errors import Conflict, Invalid, TooLarge
 from tasks.api.file_answers import answer_content
 from tasks.files.place import store
+from tasks.filters import StoredFileFilter
 from tasks.models import StoredFile
 from tasks.querysets import StoredFileQuerySet
 from tasks.services import stored_files
@@ -100,7 +102,8 @@ class FileViewSet(
     serializer_class = StoredFileSerializer
     parser_classes = [JSONParser, FormParser, OctetParser]
     lookup_value_regex = "[0-9a-f]{1,32}"
-    filter_backends: list[Any] = []
+    filter_backends = [DjangoFilterBackend]
+    filterset_class = StoredFileFilter
     actions = {
         "list": "file.view",
         "retrieve": "file.view",
@@ -166,7 +169,11 @@ class FileViewSet(
         digest = request.headers.get(CHUNK_DIGEST_HEADER, "")
         try:
             following = stored_files.put_chunk(
-                file, offset=_offset(request), data=data, sha256=digest
+                file,
+                offset=_offset(request),
+                data=data,
+                sha256=digest,
+                by=principal_of(request),
             )
         except OffsetGap as gap:
             body = {"code": gap.code, "detail": gap.detail, "fields": gap.fields}

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from dialer_platform.accounts.principal import principal_of
 from dialer_platform.errors import Invalid
+from tasks.api.file_shapes import BandwidthSerializer
 from tasks.api.log_answers import LogQuery, answer_log
 from tasks.api.serializers import (
     CancelBatchSerializer,
@@ -27,6 +28,7 @@ from tasks.filters import TaskFilter
 from tasks.models import Task
 from tasks.querysets import TaskQuerySet
 from tasks.samples import files
+from tasks.services.bandwidth import change_bandwidth
 from tasks.services.cancel import cancel_task, cancel_tasks
 from tasks.services.change import update_task
 from tasks.services.fan_out import fan_out
@@ -69,6 +71,7 @@ class TaskViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Task]):
         "cancel": "task.cancel",
         "cancel_batch": "task.cancel",
         "rerun": "task.rerun",
+        "bandwidth": "task.change",
     }
 
     def get_queryset(self) -> TaskQuerySet:
@@ -119,6 +122,15 @@ class TaskViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Task]):
         """Submit the same request again as a new task."""
         task = rerun_task(self.get_object(), by=principal_of(request))
         return self._answer(task, status.HTTP_201_CREATED)
+
+    @extend_schema(request=BandwidthSerializer, responses={202: TaskDetailSerializer})
+    @action(detail=True, methods=["post"])
+    def bandwidth(self, request: Request, pk: str) -> Response:
+        """Change how fast a transfer may be; 409 when it has ended."""
+        wanted = _object(request.data).get("bandwidth_mb")
+        task = self.get_object()
+        change_bandwidth(task, by=principal_of(request), bandwidth_mb=wanted)
+        return self._answer(task, status.HTTP_202_ACCEPTED)
 
     @extend_schema(
         request=TaskRequestSerializer(many=True),

@@ -13,18 +13,20 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from agent_client.protocol.transfers import MAX_BANDWIDTH_MB
 from dialer_platform.errors import Invalid
 from tasks.choices import Kind
 
 MAX_PATH_CHARACTERS = 4_096
 MAX_EXCERPT_BYTES = 256 * 1024
 """Most of the head, and of the tail, that a preview shows."""
-MAX_BANDWIDTH_MB = 100_000.0
 TEMPLATE_TYPE = "file"
 
 _OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,31})?")
 _MODE = re.compile(r"0?[0-7]{3,4}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+NOT_IN_LINES = r"\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069"
+"""Control characters, and those that turn the direction of text: `exe.txt` would read otherwise."""
+_CONTROL = re.compile(f"[{NOT_IN_LINES}]")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 _FOR_UPLOAD = ("id", "archive", "overwrite", "mode", "owner", "bandwidth_mb")
@@ -73,12 +75,25 @@ def clean_file(kind: str, value: Any) -> dict[str, Any]:
             cleaned[name] = CLEANERS[name](value[name])
         except _Wrong as error:
             errors[f"file.{name}"] = [str(error)]
+    if cleaned.get("archive") and cleaned.get("mode"):
+        errors["file.mode"] = [_("An archive keeps what is executable; it takes no mode.")]
     for name in REQUIRED[kind]:
         if name not in cleaned and f"file.{name}" not in errors:
             errors[f"file.{name}"] = [_("This field is required.")]
     if errors:
         raise Invalid(_("Some fields are not valid."), fields=errors)
     return cleaned
+
+
+def clean_bandwidth(value: Any) -> float:
+    """Return a limit in MB/s, 0 for none; raises Invalid with the field `bandwidth_mb`."""
+    try:
+        if value is None or value == "":
+            raise _Wrong(_("This field is required."))
+        return _bandwidth(value)
+    except _Wrong as error:
+        sentence = _("Some fields are not valid.")
+        raise Invalid(sentence, fields={"bandwidth_mb": [str(error)]}) from error
 
 
 def name_of(path: str) -> str:

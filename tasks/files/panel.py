@@ -98,8 +98,14 @@ def file_context(task: Task) -> Mapping[str, Any]:
     if not task.moves_a_file:
         return {}
     transfer = FileTransfer.objects.select_related("stored_file").get(task_id=task.pk)
-    given = {name: value for name, value in transfer.options.items() if value}
-    return {"transfer": transfer, "given": given}
+    options = dict(transfer.options)
+    bandwidth_mb = options.pop("bandwidth_mb", None)
+    return {
+        "transfer": transfer,
+        "given": {name: value for name, value in options.items() if value},
+        "has_bandwidth": bandwidth_mb is not None,
+        "bandwidth_mb": f"{bandwidth_mb:g}" if bandwidth_mb else "",
+    }
 
 
 def preview_of(file: StoredFile | None) -> Preview | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from tasks.choices import FINAL, OCCUPYING, Kind, Phase, Reason, ScriptType, Status
+from tasks.choices import FINAL, OCCUPYING, TRANSFERS, Kind, Phase, Reason, ScriptType, Status
 from tasks.querysets import TaskQuerySet
 
 
@@ -102,6 +102,12 @@ class Task(models.Model):
                 fields=("tenant", "priority", "id"),
                 condition=models.Q(status=Status.WAITING, phase=Phase.QUEUED),
                 name="task_queue",
+            ),
+            # The same for those that move files: looked at also while no slot is free.
+            models.Index(
+                fields=("tenant", "priority", "id"),
+                condition=models.Q(status=Status.WAITING, phase=Phase.QUEUED, kind__in=TRANSFERS),
+                name="task_queue_of_transfers",
             ),
             # What each agent of a tenant has booked.
             models.Index(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from agents import fleet
+from tasks.choices import Kind
 from tasks.hot_reads import NEED_COLUMNS, booking_rows, need_rows
 from tasks.matching import Booking, GpuCard, Host, Keeper, Need, Room, rooms_of, suits
 from tasks.models import Task
@@ -40,7 +41,10 @@ def host_from(facts: fleet.HostFacts) -> Host:
 def bookings_of(tenant_id: str) -> list[Booking]:
     """Return what offered and running tasks occupy."""
     rows = booking_rows(tenant_id)
-    return [Booking(agent_id, cores, tuple(gpus), mb) for agent_id, cores, gpus, mb in rows]
+    return [
+        Booking(agent_id, cores, tuple(gpus), mb, kind != Kind.SCRIPT)
+        for agent_id, cores, gpus, mb, kind in rows
+    ]
 
 
 def rooms_in(tenant_id: str) -> dict[str, Room]:
@@ -66,10 +70,24 @@ def _takes(need: Need, room: Room) -> bool:
 
 
 def needs_from(rows: Iterable[tuple[Any, ...]]) -> Iterator[Need]:
-    """Yield needs from rows of NEED_COLUMNS and is_overdue, lazily."""
-    for task_id, script_type, cores, gpus, gpu_mb, wanted, labels, is_overdue in rows:
+    """Yield needs from rows of NEED_COLUMNS and is_overdue, lazily.
+
+    No host is kept free for a transfer: it waits for others like it, and they need the same.
+    """
+    for task_id, script_type, cores, gpus, gpu_mb, wanted, kind, labels, is_overdue in rows:
         named = tuple(sorted(labels.items())) if labels else ()
-        yield Need(task_id, script_type, cores, gpus, gpu_mb, wanted or "", named, is_overdue)
+        is_script = kind == Kind.SCRIPT
+        yield Need(
+            task_id,
+            script_type,
+            cores,
+            gpus,
+            gpu_mb,
+            wanted or "",
+            named,
+            is_transfer=not is_script,
+            is_overdue=is_overdue and is_script,
+        )
 
 
 def need_of(task: Task) -> Need:

@@ -23,7 +23,7 @@ from tasks.files.place import store
 from tasks.files.preview import MAX_PREVIEW_BYTES, read_preview
 from tasks.models import FileTransfer, StoredFile
 from tasks.services import file_share
-from tasks.services.stored_files import append, check_size, complete_file
+from tasks.services.stored_files import DigestMismatch, append, check_size, complete_file
 
 FRESH_SECONDS = 2.0
 MAX_REMEMBERED = 4_096
@@ -39,6 +39,7 @@ class Grant(NamedTuple):
     kind: str
     file_id: str
     used_bytes: int = 0
+    agent_id: str = ""
 
 
 _guard = threading.Lock()
@@ -65,7 +66,7 @@ def look_up(token: str) -> Grant:
     if transfer.stored_file_id is None:
         raise NotFound(_("There is no such file."))
     used_bytes = 0 if task.kind == Kind.FILE_UPLOAD else file_share.used_bytes(task.tenant_id)
-    grant = Grant(transfer.pk, task.kind, transfer.stored_file_id, used_bytes)
+    grant = Grant(transfer.pk, task.kind, transfer.stored_file_id, used_bytes, task.agent_id or "")
     with _guard:
         _known[token] = (time.monotonic() + FRESH_SECONDS, grant)
         _known.move_to_end(token)
@@ -118,9 +119,14 @@ def end(grant: Grant, message: TransferEnd) -> TransferState:
         return state_of(grant)
     check_size(message.size_bytes, limit_bytes=_limit_of(grant))
     file = _file_of(grant)
-    if not file.complete and grant.kind == Kind.FILE_PREVIEW:
+    if file.complete:
+        _compare(file, message)
+        return state_of(grant)
+    if grant.kind == Kind.FILE_PREVIEW:
         _check_preview(file)
-    complete_file(file, message.size_bytes, message.sha256)
+    # That somebody looked is in the audit trail with the task; what was shown is not kept long.
+    by = None if grant.kind == Kind.FILE_PREVIEW else f"agent:{grant.agent_id}"
+    complete_file(file, message.size_bytes, message.sha256, by=by)
     return state_of(grant)
 
 
@@ -156,6 +162,17 @@ def _ensure_share(grant: Grant, size_bytes: int) -> None:
     growth = size_bytes - store().received(grant.file_id)
     if growth > 0:
         file_share.ensure_bytes(grant.used_bytes + growth)
+
+
+def _compare(file: StoredFile, message: TransferEnd) -> None:
+    """Raise DigestMismatch when a late end is not that of the file.
+
+    By its row alone: a host that says the end again and again must not have the server read
+    the whole file each time, on one of the few threads that all tenants share.
+    """
+    digest = message.sha256.lower() or file.sha256
+    if (message.size_bytes, digest) != (file.size_bytes, file.sha256):
+        raise DigestMismatch(_("The file is whole already, and it is another one."))
 
 
 def _check_preview(file: StoredFile) -> None:

@@ -142,9 +142,14 @@ def _plan(
     limit: int = MAX_OFFERS_A_PASS,
 ) -> list[Grant]:
     """Return the offers that could be made now; reads only as many tasks as it needs."""
-    rows = need_rows(tenant_id, limit=considered)
-    bookings = bookings_of(tenant_id)
-    return match(needs_from(rows), hosts, bookings, avoid=refusals.forbids, limit=limit)
+    return match(
+        needs_from(need_rows(tenant_id, limit=considered)),
+        hosts,
+        bookings_of(tenant_id),
+        transfers=needs_from(need_rows(tenant_id, limit=considered, transfers_only=True)),
+        avoid=refusals.forbids,
+        limit=limit,
+    )
 
 
 def _offer(grants: Sequence[Grant], replies: Mapping[str, Reply]) -> list[Task]:

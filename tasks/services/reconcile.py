@@ -26,6 +26,7 @@ from agents.reply import Reply
 from tasks.choices import CANCELED, FAILED, STARTING, Reason
 from tasks.logs.files import reader
 from tasks.models import Task
+from tasks.services.bandwidth import bandwidths_of, order_for
 from tasks.services.endings import Ending, end_tasks
 from tasks.services.forgetting import release
 from tasks.services.moves import Move, lock_tasks, move_all
@@ -77,6 +78,8 @@ class _Round:
     endings: list[Ending] = field(default_factory=list)
     offers: list[tuple[Reply, Task]] = field(default_factory=list)
     runs: list[tuple[Reply, Task]] = field(default_factory=list)
+    bandwidths: Mapping[int, float] = field(default_factory=dict)
+    """What held transfers are to be limited to, by task."""
 
 
 def reconcile(beats: Sequence[Beat]) -> None:
@@ -87,7 +90,7 @@ def reconcile(beats: Sequence[Beat]) -> None:
     expected: dict[str, list[Task]] = defaultdict(list)
     for task in tasks.values():
         expected[task.agent_id or ""].append(task)
-    round_ = _Round()
+    round_ = _Round(bandwidths=bandwidths_of(_transfers_in(latest.values())))
     for agent_id, beat in latest.items():
         _judge_host(round_, beat, tasks, expected[agent_id])
     _carry_out(round_, latest)
@@ -145,6 +148,7 @@ def _judge_hold(round_: _Round, beat: Beat, hold: Hold, task: Task | None) -> No
         release(task, beat.reply, log_bytes=max(task.log_bytes, 0))
     elif verdict.step is Step.COMPARE_LOG:
         _compare_log(beat.reply, hold, task)
+        _compare_bandwidth(beat.reply, hold, task, round_.bandwidths)
     elif verdict.step in (Step.COMMIT, Step.RUN):
         _start_accepted(round_, beat, task, verdict.step)
 
@@ -164,6 +168,19 @@ def _compare_log(reply: Reply, hold: Hold, task: Task) -> None:
     stored = reader(task.pk).size()
     if stored != hold.log_bytes:
         reply.log_next(task.pk, task.offer, stored)
+
+
+def _compare_bandwidth(reply: Reply, hold: Hold, task: Task, wanted: Mapping[int, float]) -> None:
+    """Order the limit of a transfer that has another one than it should."""
+    limit = wanted.get(task.pk)
+    if hold.bandwidth_mb is not None and limit is not None and hold.bandwidth_mb != limit:
+        reply.limit_bandwidth(order_for(task, limit))
+
+
+def _transfers_in(beats: Iterable[Beat]) -> list[int]:
+    """Return the tasks that hosts hold and whose bandwidth they can change."""
+    holds = [hold for beat in beats for hold in beat.holds or ()]
+    return [hold.task_id for hold in holds if hold.bandwidth_mb is not None]
 
 
 def _judge_absence(round_: _Round, beat: Beat, task: Task) -> None:

@@ -23,6 +23,7 @@ from dialer_platform.accounts.principal import Principal
 from dialer_platform.accounts.services import audit
 from dialer_platform.errors import Conflict, Invalid, NotFound, TooLarge
 from dialer_platform.storage import write_transaction
+from tasks.files.orders import NOT_IN_LINES
 from tasks.files.place import ensure_room_for, store
 from tasks.files.store import Gap, WrongDigest
 from tasks.models import StoredFile
@@ -33,7 +34,7 @@ UNFINISHED_SECONDS = 24 * 3600
 """An upload that nobody goes on with is given up after this long."""
 SWEPT_AT_ONCE = 1_000
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-_NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f/\\]")
+_NOT_IN_NAMES = re.compile(rf"[{NOT_IN_LINES}/\\]")
 
 
 class OffsetGap(Conflict):
@@ -72,14 +73,13 @@ def create_file(*, principal: Principal, fields: Mapping[str, Any]) -> StoredFil
             expires_time=timezone.now() + timedelta(seconds=UNFINISHED_SECONDS),
             **cleaned,
         )
-        detail = {"name": file.name, "size_bytes": file.size_bytes}
-        audit.record(principal, "file.create", file, detail)
+        audit.record(principal, "file.create", file, _facts(file))
     if file.size_bytes == 0:
-        complete_file(file, 0, file.sha256)
+        complete_file(file, 0, file.sha256, by=principal)
     return file
 
 
-def put_chunk(file: StoredFile, *, offset: int, data: bytes, sha256: str) -> int:
+def put_chunk(file: StoredFile, *, offset: int, data: bytes, sha256: str, by: Principal) -> int:
     """Store a chunk of a person's file and return what comes next; the last one completes it.
 
     Raises OffsetGap, DigestMismatch, TooLarge, DiskFull.
@@ -90,7 +90,7 @@ def put_chunk(file: StoredFile, *, offset: int, data: bytes, sha256: str) -> int
         raise TooLarge(sentence, fields={"offset": [sentence]})
     following = append(file, offset, data, sha256)
     if following == size_bytes and not file.complete:
-        complete_file(file, size_bytes, file.sha256)
+        complete_file(file, size_bytes, file.sha256, by=by)
     return following
 
 
@@ -110,10 +110,13 @@ def append(file: StoredFile, offset: int, data: bytes, sha256: str) -> int:
         raise DigestMismatch(_("The chunk is not what its digest says; send it again.")) from error
 
 
-def complete_file(file: StoredFile, size_bytes: int, sha256: str) -> None:
+def complete_file(
+    file: StoredFile, size_bytes: int, sha256: str, *, by: Principal | str | None
+) -> None:
     """Check the whole file and keep it from now on; raises OffsetGap or DigestMismatch.
 
-    After DigestMismatch the file begins anew.
+    After DigestMismatch the file begins anew. `by` stands in the audit trail, None for what
+    needs no entry there.
     """
     try:
         digest = store().finish(file.pk, size_bytes, sha256)
@@ -124,8 +127,12 @@ def complete_file(file: StoredFile, size_bytes: int, sha256: str) -> None:
         raise DigestMismatch(sentence) from error
     file.size_bytes, file.sha256, file.complete = size_bytes, digest, True
     file.expires_time = keep_until()
+    facts = {"size_bytes": size_bytes, "sha256": digest, "expires_time": file.expires_time}
     with write_transaction():
-        file.save(update_fields=["size_bytes", "sha256", "complete", "expires_time"])
+        # Two repeats of the last chunk may both come to this: it is said once.
+        open_row = StoredFile.objects.filter(pk=file.pk, complete=False)
+        if open_row.update(complete=True, **facts) and by is not None:
+            audit.record(by, "file.complete", file, _facts(file))
 
 
 def get_file(file_id: str, *, principal: Principal) -> StoredFile:
@@ -141,13 +148,18 @@ def delete_file(file: StoredFile, *, by: Principal) -> None:
     with write_transaction():
         if StoredFile.objects.in_use().filter(pk=file.pk).exists():
             raise FileInUse(_("A task that has not ended needs this file."))
-        audit.record(by, "file.delete", file, {"name": file.name})
+        audit.record(by, "file.delete", file, _facts(file))
         _delete(file)
 
 
 def note_download(file: StoredFile, *, by: Principal) -> None:
     """Keep in the audit trail that somebody took a file."""
-    audit.record(by, "file.download", file, {"name": file.name})
+    audit.record(by, "file.download", file, _facts(file))
+
+
+def _facts(file: StoredFile) -> dict[str, Any]:
+    """Return what the audit trail says of a file: enough to recognise its content later."""
+    return {"name": file.name, "size_bytes": file.size_bytes, "sha256": file.sha256}
 
 
 def keep_until() -> datetime:
@@ -191,7 +203,7 @@ def _clean(fields: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(name, str) or not name.strip() or name.strip(". ") == "":
         errors["name"] = [_("Must be the name of a file.")]
     elif len(name) > MAX_NAME_CHARACTERS or _NOT_IN_NAMES.search(name) or not _is_unicode(name):
-        errors["name"] = [_("Must be one name without slashes, at most 255 characters.")]
+        errors["name"] = [_("Must be one name without slashes or control characters, at most 255.")]
     size_bytes = fields.get("size_bytes")
     if isinstance(size_bytes, bool) or not isinstance(size_bytes, int) or size_bytes < 0:
         errors["size_bytes"] = [_("Must be a whole number of bytes.")]

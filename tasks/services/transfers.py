@@ -58,11 +58,15 @@ def open_transfers(principal: Principal, tasks: Sequence[Task], rows: Sequence[R
         return
     if made := sum(task.kind != Kind.FILE_UPLOAD for task, _row in pairs):
         ensure_share(principal.tenant_id, files=made)
-    FileTransfer.objects.bulk_create([_transfer(principal, task, row) for task, row in pairs])
-    sent = {row["file"]["id"] for _task, row in pairs if "id" in row["file"]}
-    StoredFile.objects.filter(pk__in=sent).update(expires_time=keep_until())
-    for task, row in pairs:
-        detail = {"path": row["file"]["path"], "agent_id": row["agent_id"]}
+    transfers = [_transfer(principal, task, row) for task, row in pairs]
+    FileTransfer.objects.bulk_create(transfers)
+    sent = StoredFile.objects.filter(pk__in=[row["file"].get("id") for _task, row in pairs])
+    sent.update(expires_time=keep_until())
+    digests = dict(sent.values_list("pk", "sha256"))
+    for transfer, (task, row) in zip(transfers, pairs, strict=True):
+        file_id = transfer.stored_file_id or ""
+        content = {"file_id": file_id, "sha256": digests[file_id]} if file_id in digests else {}
+        detail = {"path": transfer.path, "agent_id": row["agent_id"], **content}
         audit.record(principal, AUDIT_ACTIONS[Kind(task.kind)], task, detail)
 
 

@@ -80,7 +80,7 @@ def clean_new(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _clean_new_file(kind: Kind, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a task that moves a file: no script, no cores by default.
 
-    Any host takes it that could run Python: the agent itself is written in it.
+    It runs on the agent's own interpreter, whatever scripts its host can run.
     """
     given = {n: v for n, v in fields.items() if n in CLEANERS and n not in SCRIPT_FIELDS}
     errors: dict[str, list[str]] = {}

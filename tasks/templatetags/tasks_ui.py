@@ -35,6 +35,7 @@ EVENT_WORDS = {
     "blocked": gettext_lazy("waits for other tasks"),
     "unblocked": gettext_lazy("everything it waited for is completed"),
     "changed": gettext_lazy("changed"),
+    "bandwidth_changed": gettext_lazy("bandwidth changed"),
     "dependencies_changed": gettext_lazy("dependencies changed"),
     "dependency_failed": gettext_lazy("canceled because a task before it failed"),
     "cancel_requested": gettext_lazy("asked to stop"),

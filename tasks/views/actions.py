@@ -11,6 +11,7 @@ from dialer_platform.accounts.principal import Principal, principal_of
 from dialer_platform.console.htmx import acted, answers_errors, go_to
 from dialer_platform.errors import Invalid
 from tasks.models import Task
+from tasks.services.bandwidth import change_bandwidth
 from tasks.services.cancel import cancel_task, cancel_tasks
 from tasks.services.rerun import rerun_task
 from tasks.views.access import allowed, task_for
@@ -33,6 +34,25 @@ def rerun(request: HttpRequest, task_id: int) -> HttpResponse:
     """Submit a task again and go to the new one."""
     new = rerun_task(task_for(request, task_id, "task.rerun"), by=principal_of(request))
     return go_to(request, new.get_absolute_url(), note=_("Submitted again as #%d.") % new.pk)
+
+
+@require_POST
+@answers_errors
+def bandwidth(request: HttpRequest, task_id: int) -> HttpResponse:
+    """Give a transfer another limit."""
+    task = task_for(request, task_id, "task.change")
+    wanted = number_of(request.POST.get("bandwidth_mb", ""))
+    change_bandwidth(task, by=principal_of(request), bandwidth_mb=wanted)
+    note = _("The bandwidth of #%(id)d is changed.") % {"id": task.pk}
+    return acted(request, note, back=task.get_absolute_url())
+
+
+def number_of(text: str) -> float | str:
+    """Return the number a person typed, the text itself for what is none."""
+    try:
+        return float(text.strip().replace(",", "."))
+    except ValueError:
+        return text
 
 
 @require_POST

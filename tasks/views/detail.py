@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
 from dialer_platform.console.htmx import answers_errors, render_fragment, render_page
-from tasks.files.panel import file_context
+from tasks.choices import Kind
+from tasks.files.panel import file_context, preview_context
 from tasks.logs.files import reader
 from tasks.models import Task
 from tasks.samples import files
@@ -31,9 +32,8 @@ ESCAPES = re.compile(
 def task_detail(request: HttpRequest, task_id: int) -> HttpResponse:
     """Show a task with its log; HTMX gets it for the drawer."""
     task = task_for(request, task_id)
-    return render_page(
-        request, "tasks/task_detail.html", detail_context(task), fragment="tasks/_drawer.html"
-    )
+    context = {**detail_context(task), "look": look_of(task)}
+    return render_page(request, "tasks/task_detail.html", context, fragment="tasks/_drawer.html")
 
 
 @require_GET
@@ -66,6 +66,17 @@ def detail_context(task: Task) -> dict[str, Any]:
         **samples_context(task),
         **file_context(task),
     }
+
+
+def look_of(task: Task) -> dict[str, Any] | None:
+    """Return what the host shows, for a task that looks at a path; None for every other.
+
+    Who browses a host without script, or before the script was ready, comes here: the page
+    must show what was asked for, and fills itself once the host has answered.
+    """
+    if task.kind != Kind.FILE_PREVIEW:
+        return None
+    return {"agent": task.agent or task.wanted_agent, **preview_context(task)}
 
 
 def samples_context(task: Task) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pytest
 
 from agent_client.booking import Ledger
 from agent_client.errors import CATALOGUE, Rejected
+from agent_client.protocol.transfers import TRANSFER_SLOTS
 from tests.agent_client.fake_server import spec
 
 GPU = "GPU-1"
@@ -48,6 +49,30 @@ def test_offer_is_refused_when_slots_are_taken(ledger):
     for number in range(3):
         ledger.book(spec(number))
     assert refusal(ledger) == "no_free_slot"
+
+
+def test_transfer_is_booked_while_all_slots_are_taken_and_without_an_interpreter(ledger):
+    for number in range(3):
+        ledger.book(spec(number))
+    for number in range(3, 3 + TRANSFER_SLOTS):
+        ledger.book(spec(number, kind="file_preview", script_type="powershell"))
+    assert refusal(ledger, kind="file_preview") == "no_free_slot"
+    assert (ledger.slots_booked, ledger.transfers_booked) == (3, TRANSFER_SLOTS)
+
+
+def test_transfers_take_no_slot_of_a_script(ledger):
+    for number in range(TRANSFER_SLOTS):
+        ledger.restore(spec(number, kind="file_upload"), cpu_ids=())
+    for number in range(10, 13):
+        ledger.book(spec(number))
+    ledger.release((0, 1))
+    ledger.book(spec(20, kind="file_upload"))
+    assert refusal(ledger) == "no_free_slot"
+
+
+def test_host_that_takes_no_tasks_moves_no_file(ledger):
+    ledger.allow_slots(0)
+    assert refusal(ledger, kind="file_preview") == "no_free_slot"
 
 
 def test_offer_is_refused_when_cores_are_taken(ledger):

@@ -1,19 +1,25 @@
-"""A large file each way while connections are cut and agent and server are killed.
+"""A large file each way while connections are cut and agent, server and mover are killed.
 
 256 MiB in a test; DIALER_TEST_FILE_MIB=1024 for more. What goes over the line is counted by
-a proxy between the host and the server.
+a proxy between the host and the server. The file's name at its destination is looked at all
+the while: it is absent, or the file is whole.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 
@@ -29,7 +35,9 @@ PIECE_BYTES = 16 * MIB
 BANDWIDTH_MB = 30
 OVERHEAD_SHARE = 0.01
 """Of headers, heartbeats and logs on the same line."""
-FAULTS = ("cut", "agent", "server", "cut")
+FAULTS = ("mover", "cut", "agent", "server", "cut")
+"""The mover is the process that moves the file; its end is the end of its task."""
+LOOK_SECONDS = 0.002
 
 
 @dataclass
@@ -52,16 +60,67 @@ class Line:
         assert answer.status_code == 201, answer.text
         return int(answer.json()["id"])
 
-    def do(self, fault: str) -> None:
+    def do(self, fault: str, task_id: int) -> None:
         """Break something, and bring it back."""
         if fault == "cut":
             self.proxy.reset_all()
+        elif fault == "mover":
+            mover_of(self.stack, task_id).kill()
         elif fault == "agent":
             self.stack.kill_agent()
             self.start_agent()
         else:
             self.stack.kill_server()
             self.stack.start_server()
+
+
+class Look:
+    """Looks at a name again and again in a thread: what is there must be whole and right."""
+
+    def __init__(self, sha256: str) -> None:
+        self.path: Path | None = None
+        self.wrong: list[str] = []
+        self.times = 0
+        self._sha256 = sha256
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Look:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._done.wait(LOOK_SECONDS):
+            if self.path is not None and not self.wrong and self._look(self.path):
+                return
+
+    def _look(self, path: Path) -> bool:
+        """Return whether the file is there; what is wrong with it is noted."""
+        self.times += 1
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            return False
+        if size != SIZE_BYTES or digest_of(path) != self._sha256:
+            self.wrong.append(f"seen with {size} bytes at look {self.times}")
+        return True
+
+
+def mover_of(stack: Stack, task_id: int) -> psutil.Process:
+    """Return the process that moves the file of a task of this installation."""
+    for process in psutil.process_iter(["cmdline"]):
+        if "agent_client.files.__main__" not in " ".join(process.info["cmdline"] or ()):
+            continue
+        with contextlib.suppress(psutil.Error):
+            found = process.environ()
+            is_here = found.get("DIALER_TASK_DIRECTORY", "").startswith(str(stack.directory))
+            if is_here and found.get("DIALER_TASK_ID") == str(task_id):
+                return process
+    raise AssertionError(f"no process moves the file of task {task_id}")
 
 
 @pytest.fixture
@@ -117,19 +176,32 @@ def store(stack: Stack, path: Path, sha256: str) -> str:
     return file_id
 
 
-def with_faults(line: Line, task_id: int, moved: Callable[[], int]) -> dict[str, Any]:
-    """Break something at every fifth of the way; return the ended task."""
+def with_faults(
+    line: Line, start: Callable[[], int], moved: Callable[[], int]
+) -> tuple[dict[str, Any], int]:
+    """Break something at every sixth of the way; return the ended task and the bytes it moved.
+
+    Where the mover was killed its task has failed, and another one begins.
+    """
+    began, task_id, lost = time.monotonic(), start(), 0
     for count, fault in enumerate(FAULTS, 1):
         due = count * SIZE_BYTES // (len(FAULTS) + 1)
-        wait_for(lambda due=due: moved() >= due, seconds=120)  # type: ignore[misc]
-        line.do(fault)
-    return line.stack.wait_final(task_id, seconds=240)
+        wait_for(lambda due=due: moved() >= due, seconds=180)  # type: ignore[misc]
+        line.do(fault, task_id)
+        if fault == "mover":
+            ended = line.stack.wait_final(task_id, seconds=60)
+            assert (ended["status"], ended["signal"]) == ("failed", signal.SIGKILL)
+            lost = moved()
+            task_id = start()
+    task = line.stack.wait_final(task_id, seconds=300)
+    print(f"{SIZE_BYTES} bytes in {time.monotonic() - began:.1f} s")
+    return task, lost
 
 
 def check_repeated(moved_bytes: int) -> None:
     """At most one chunk was sent twice for each interruption."""
     repeated = moved_bytes - SIZE_BYTES
-    print(f"{SIZE_BYTES} bytes moved, {repeated} more on the line, {len(FAULTS)} interruptions")
+    print(f"{repeated} bytes more than the file on the line, {len(FAULTS)} interruptions")
     assert repeated <= len(FAULTS) * MAX_CHUNK_BYTES + OVERHEAD_SHARE * SIZE_BYTES
 
 
@@ -138,22 +210,38 @@ def test_large_file_reaches_its_host_through_kills_and_cuts(line: Line, tmp_path
     file_id = store(line.stack, tmp_path / "source", sha256)
     target = line.root / "target"
     before = line.proxy.down_bytes
-    task_id = line.start(
-        "file_upload", id=file_id, path=str(target), bandwidth_mb=BANDWIDTH_MB, mode="0600"
-    )
-    task = with_faults(line, task_id, lambda: line.proxy.down_bytes - before)
-    assert task["status"] == "completed", line.stack.log(task_id).decode()
+
+    def start() -> int:
+        order = {"id": file_id, "path": str(target), "mode": "0600"}
+        return line.start("file_upload", bandwidth_mb=BANDWIDTH_MB, **order)
+
+    with Look(sha256) as look:
+        look.path = target
+        task, _lost = with_faults(line, start, lambda: line.proxy.down_bytes - before)
+    assert task["status"] == "completed", line.stack.log(task["id"]).decode()
+    assert (look.wrong, look.times > 100) == ([], True)
     assert digest_of(target) == sha256
     assert [one.name for one in line.root.iterdir()] == ["target"]
+    # Also over the end of the mover: another task goes on with what has arrived.
     check_repeated(line.proxy.down_bytes - before)
 
 
 def test_large_file_leaves_its_host_through_kills_and_cuts(line: Line, tmp_path: Path) -> None:
     sha256 = made(line.root / "source")
     before = line.proxy.up_bytes
-    task_id = line.start("file_download", path=str(line.root / "source"), bandwidth_mb=BANDWIDTH_MB)
-    task = with_faults(line, task_id, lambda: line.proxy.up_bytes - before)
-    assert task["status"] == "completed", line.stack.log(task_id).decode()
+    look = Look(sha256)
+
+    def start() -> int:
+        source = str(line.root / "source")
+        task_id = line.start("file_download", path=source, bandwidth_mb=BANDWIDTH_MB)
+        file_id = line.stack.get("/api/v1/files/").json()["results"][0]["id"]  # the newest
+        look.path = line.stack.data / "files" / file_id[:2] / file_id
+        return task_id
+
+    with look:
+        task, lost = with_faults(line, start, lambda: line.proxy.up_bytes - before)
+    assert task["status"] == "completed", line.stack.log(task["id"]).decode()
+    assert (look.wrong, look.times > 100) == ([], True)
     got = tmp_path / "got"
     url = f"{line.stack.url}/api/v1/files/{task['file']['id']}/content/"
     answer = requests.get(url, headers=line.stack.credentials, stream=True, timeout=60)
@@ -161,4 +249,5 @@ def test_large_file_leaves_its_host_through_kills_and_cuts(line: Line, tmp_path:
         for piece in answer.iter_content(MIB):
             file.write(piece)
     assert digest_of(got) == sha256
-    check_repeated(line.proxy.up_bytes - before)
+    # The task of the killed mover had a file of its own; the next one begins anew.
+    check_repeated(line.proxy.up_bytes - before - lost)

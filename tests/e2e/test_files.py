@@ -17,7 +17,7 @@ from agent_client.protocol.transfers import (
     MAX_CHUNK_BYTES,
     POLICY_DENIED_EXIT,
 )
-from tests.e2e.stack import Stack, running_stack
+from tests.e2e.stack import Stack, running_stack, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("files")]
 
@@ -114,13 +114,26 @@ def test_directory_is_shown_packed_and_unpacked(files: Files) -> None:
     assert (text["encoding"], text["head"]) == ("gb18030", "你好\n")
     packed = files.run("file_download", path=str(tree), archive=True)
     assert packed["status"] == "completed", log_of(files, packed)
-    assert "left out: ./link" in log_of(files, packed)
+    assert "left out: link" in log_of(files, packed)
     copy = files.root / "copy"
     up = files.run("file_upload", id=files.store(files.take(packed)), path=str(copy), archive=True)
     assert up["status"] == "completed", log_of(files, up)
     found = sorted(str(one.relative_to(copy)) for one in copy.rglob("*"))
     assert found == ["a.txt", "sub", "sub/run.sh"]
     assert os.access(copy / "sub" / "run.sh", os.X_OK)
+
+
+def test_running_transfer_goes_faster_when_it_is_allowed_to(files: Files) -> None:
+    # At this limit it would take minutes.
+    source = files.root / "slow.bin"
+    source.write_bytes(os.urandom(10 * 1024 * 1024))
+    task_id = files.start("file_download", path=str(source), bandwidth_mb=0.05)
+    wait_for(lambda: files.stack.task(task_id)["file"]["next"] > 0)
+    answer = files.stack.post(f"/api/v1/tasks/{task_id}/bandwidth/", {"bandwidth_mb": 0})
+    assert answer.status_code == 202, answer.text
+    task = files.stack.wait_final(task_id, seconds=60)
+    assert task["status"] == "completed", log_of(files, task)
+    assert files.take(task) == source.read_bytes()
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "{state}/identity.json", "{root}/out/passwd"])

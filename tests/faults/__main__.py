@@ -19,6 +19,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 TEST_SECONDS = 3600
+FILES = (
+    "tests/agent_client/files/test_archives.py",
+    "tests/agent_client/files/test_roots.py",
+    "tests/e2e/test_file_faults.py",
+)
+"""Files have their faults beside their other tests."""
 
 
 def main(words: list[str]) -> int:
@@ -28,13 +34,13 @@ def main(words: list[str]) -> int:
         results = Path(directory) / "results.xml"
         report.touch()
         selection = ["-k", " ".join(words)] if words else []
-        suites = ["tests/faults", "tests/simulation"]
+        suites = ["tests/faults", "tests/simulation", *FILES]
         command = [
             *(sys.executable, "-m", "pytest", "-q", "-n", os.environ.get("WORKERS", "4")),
             # Hundreds of trials are one test here: only what hangs may meet the limit.
             *("--junitxml", str(results), "--timeout", str(TEST_SECONDS), "--dist", "load"),
             *("-p", "no:randomly", *selection),
-            *(suite for suite in suites if Path(suite).is_dir()),
+            *(suite for suite in suites if Path(suite).exists()),
         ]
         environment = {**os.environ, "FAULTS": "long", "FAULTS_REPORT": str(report)}
         done = subprocess.run(command, env=environment, check=False)

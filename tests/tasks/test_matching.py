@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent_client.protocol.transfers import TRANSFER_SLOTS
 from tasks.matching import (
     FOREIGN_TOLERANCE_MB,
     GPU_RESERVE_MB,
@@ -172,6 +173,40 @@ def test_needs_are_not_read_when_nothing_is_free():
         yield
 
     assert match(explode(), [host(slots=1)], [Booking("a", 0)]) == []
+    full = [Booking("a", 0), *(Booking("a", 0, is_transfer=True) for _ in range(TRANSFER_SLOTS))]
+    assert match(explode(), [host(slots=1)], full, transfers=explode()) == []
+
+
+def transfer(number: int, **wanted: object) -> Need:
+    return Need(number, "python", is_transfer=True, **wanted)
+
+
+def test_transfer_needs_neither_a_slot_nor_an_interpreter():
+    busy = host(slots=1, script_types=frozenset())
+    grants = match([], [busy], [Booking("a", 0)], transfers=[transfer(n) for n in range(5)])
+    assert [grant.task_id for grant in grants] == list(range(TRANSFER_SLOTS))
+    assert match([], [host(slots=0)], [], transfers=[transfer(1)]) == []
+
+
+def test_scripts_behind_a_full_fleet_are_not_read_for_a_transfer():
+    def queue():
+        yield Need(1)
+        raise AssertionError("read on although the only slot is given")
+
+    grants = match(queue(), [host(slots=1)], [], transfers=[transfer(2)])
+    assert hosts_of(grants) == {1: "a", 2: "a"}
+
+
+def test_transfer_is_granted_once_however_it_is_read():
+    needs = [transfer(1), Need(2)]
+    grants = match(needs, [host()], [], transfers=needs[:1])
+    assert [grant.task_id for grant in grants] == [1, 2]
+    assert len(match(needs, [host()], [], transfers=needs[:1], limit=1)) == 1
+
+
+def test_transfers_and_scripts_share_cores():
+    grants = match([Need(1, cpu_cores=8)], [host()], [], transfers=[transfer(2, cpu_cores=1)])
+    assert hosts_of(grants) == {1: "a"}
 
 
 # --- properties ---------------------------------------------------------------
@@ -273,6 +308,15 @@ def test_pass_over_ten_thousand_tasks_and_a_thousand_hosts_is_quick():
     [
         (Need(1), {}, [], Lack.NOTHING),
         (Need(1), {"slots": 1}, [Booking("a", 0)], Lack.SLOTS),
+        (Need(1, is_transfer=True), {"slots": 1}, [Booking("a", 0)], Lack.NOTHING),
+        (
+            Need(1, is_transfer=True),
+            {"slots": 1},
+            [Booking("a", 0, is_transfer=True)] * TRANSFER_SLOTS,
+            Lack.TRANSFERS,
+        ),
+        (Need(1), {"slots": 1}, [Booking("a", 0, is_transfer=True)] * 2, Lack.NOTHING),
+        (Need(1, "powershell", is_transfer=True), {}, [], Lack.NOTHING),
         (Need(1, cpu_cores=8), {}, [Booking("a", 1)], Lack.CPU),
         (Need(1, gpu_count=1), {"gpus": (card(),)}, [Booking("a", 0, ("GPU-0",))], Lack.GPU_COUNT),
         (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import grp
 import hashlib
 import io
 import json
 import os
+import pwd
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +31,8 @@ class Far:
         self.task: dict[str, Any] = {"id": 7, "status": "completed", "exit_code": 0}
         self.faults: list[Answer] = []
         server.answer("GET agents/", {"results": [{"id": "a1", "name": "web"}]})
+        self.unfinished: list[dict[str, Any]] = []
+        server.routes["GET files/"] = lambda _: Answer({"results": self.unfinished})
         server.routes["POST files/"] = self._make
         server.routes["GET files/f1/"] = lambda _: Answer({"id": "f1", "next": len(self.stored)})
         server.routes["PUT files/f1/content/"] = self._put
@@ -112,12 +116,77 @@ def test_put_goes_on_where_the_server_stands_when_it_was_away_or_lost_something(
     assert bytes(far.stored) == Path("a.bin").read_bytes()
 
 
+def test_put_that_is_started_again_goes_on_with_what_has_arrived(far: Far, run):
+    data = os.urandom(2 * MAX_CHUNK_BYTES)
+    Path("a.bin").write_bytes(data)
+    far.stored[:] = data[:MAX_CHUNK_BYTES]
+    facts = {"name": "a.bin", "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    far.unfinished = [{"id": "f1", "next": MAX_CHUNK_BYTES, "complete": False, **facts}]
+    assert run("put", "a.bin", "web:/srv/a").code == 0
+    assert bytes(far.stored) == data
+    assert far.asked("POST files/") == []
+    asked = far.asked("GET files/")[0].query
+    assert {name: str(value) for name, value in facts.items()}.items() <= asked.items()
+    assert (asked["complete"], asked["mine"]) == ("false", "true")
+    assert [one.query["offset"] for one in far.asked("PUT files/f1/content/")] == [
+        str(MAX_CHUNK_BYTES)
+    ]
+
+
+@pytest.mark.parametrize("other", [{"complete": True}, {"sha256": "0" * 64}, {"name": "b"}])
+def test_put_takes_no_other_file_for_its_own(far: Far, run, other: dict[str, Any]):
+    Path("a.bin").write_bytes(b"data")
+    sha256 = hashlib.sha256(b"data").hexdigest()
+    facts = {"name": "a.bin", "size_bytes": 4, "sha256": sha256, "complete": False}
+    far.unfinished = [{"id": "other", "next": 0, **facts, **other}]
+    assert run("put", "a.bin", "web:/srv/a").code == 0
+    assert len(far.asked("POST files/")) == 1
+
+
 def test_put_of_one_file_to_labels_makes_a_task_for_each_host(far: Far, run):
     Path("a").write_text("")
     done = run("put", "a", "/srv/a", "--labels", "zone=b")
     assert (done.code, done.out) == (0, "7\n8\n")
     assert far.asked("POST tasks/fan_out/")[0].body["labels"] == {"zone": "b"}
     assert far.asked("GET agents/") == []
+
+
+def test_put_preserves_what_the_file_has_here(far: Far, run, monkeypatch):
+    Path("a").write_text("")
+    Path("a").chmod(0o4751)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert run("put", "a", "web:/srv/a", "--preserve").code == 0
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert run("put", "a", "web:/srv/a", "--preserve").code == 0
+    assert run("put", "a", "web:/srv/a", "--preserve", "--mode", "0600").code == 0
+    sent = [one.body["file"] for one in far.asked("POST tasks/")]
+    found = Path("a").stat()
+    owner = f"{pwd.getpwuid(found.st_uid).pw_name}:{grp.getgrgid(found.st_gid).gr_name}"
+    assert [one["mode"] for one in sent] == ["0751", "0751", "0600"]
+    assert [one["owner"] for one in sent] == ["", owner, owner]
+
+
+def test_get_preserves_what_the_file_has_there(far: Far, run, monkeypatch):
+    far.holds(b"data")
+    far.task["file"]["preview"] = {"type": "file", "mode": "0640", "owner": "nobody:root"}
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "chown", lambda path, user, group: given.append((user, group)))
+    assert run("get", "web:/srv/x", "--preserve").code == 0
+    assert Path("x").stat().st_mode & 0o7777 == 0o640
+    assert given == [(pwd.getpwnam("nobody").pw_uid, 0)]
+    kinds = [
+        (one.body["kind"], one.body["file"].get("head_bytes")) for one in far.asked("POST tasks/")
+    ]
+    assert kinds == [("file_preview", 0), ("file_download", None)]
+
+
+def test_get_makes_no_file_of_an_owner_that_is_not_here(far: Far, run, monkeypatch):
+    far.holds(b"data")
+    far.task["file"]["preview"] = {"type": "file", "mode": "0640", "owner": "no-such:root"}
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    done = run("get", "web:/srv/x", "--preserve")
+    assert (done.code, "no-such:root" in done.err, Path("x").exists()) == (1, True, False)
 
 
 def test_put_waits_and_ends_like_the_task(far: Far, run):
@@ -146,6 +215,8 @@ def test_put_packs_plain_files_and_directories_of_a_directory_only(far: Far, run
     [
         (("put", ".", "web:/srv/x"), "is a directory"),
         (("put", "missing", "web:/srv/x"), "No such file"),
+        (("put", ".", "web:/srv/x", "--archive", "--preserve"), "does not go with --archive"),
+        (("get", "web:/srv/x", "--archive", "--preserve"), "does not go with --archive"),
         (("put", "missing", "srv/x", "--labels", "a=b"), "is no full path"),
         (("get", "web"), "names no host and path"),
         (("ls", ":/srv"), "names no host and path"),

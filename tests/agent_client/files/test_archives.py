@@ -6,10 +6,13 @@ import gzip
 import io
 import os
 import random
+import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,8 +23,8 @@ from agent_client.files.packing import pack
 from agent_client.files.receiving import Target
 from agent_client.files.unpacking import Owner, unpack_into
 from tests.agent_client.files.conftest import Move
-
-GENERATED = int(os.environ.get("HOSTILE_ARCHIVES", "500"))
+from tests.agent_client.files.swapping import while_links_swap
+from tests.faults.trials import trials
 
 
 def tar_of(*entries: tuple[str, bytes | str, dict[str, object]], gz: bool = False) -> bytes:
@@ -49,6 +52,23 @@ def zip_of(*entries: tuple[str, bytes, int]) -> bytes:
             info.external_attr = mode << 16
             archive.writestr(info, content, zipfile.ZIP_DEFLATED)
     return data.getvalue()
+
+
+def zip64_of(entries: int, *, comment: bytes = b"") -> bytes:
+    """Return a zip whose plain end record hides that zip64's fields name many entries."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for number in range(entries):
+            archive.writestr(f"f{number}", b"")
+    plain = data.getvalue()
+    end = plain.rindex(b"PK\x05\x06")
+    size, offset = struct.unpack("<II", plain[end + 12 : end + 20])
+    record = struct.pack(
+        "<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, entries, entries, size, offset
+    )
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, end, 1)
+    small = struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, 1, 1, 46, 0, len(comment))
+    return plain[:end] + record + locator + small + comment
 
 
 def give(move: Move, archive: bytes) -> None:
@@ -90,6 +110,8 @@ HOSTILE = {
     "zip device": zip_of(("dev", b"", stat.S_IFCHR | 0o644)),
     "zip bomb": zip_of(("zeros", bytes(90 * 1024 * 1024), 0o100644)),
     "zip twice": zip_of(("a", b"1", 0o100644), ("./a", b"2", 0o100644)),
+    "zip64": zip64_of(3),
+    "zip64 with a comment": zip64_of(3, comment=b"c" * 65_535),
     "zip too large": zip_of(("a", b"x" * 500, 0o100644)).replace(
         (500).to_bytes(4, "little"), (400).to_bytes(4, "little")
     ),
@@ -121,8 +143,9 @@ def hostile_tar(chance: random.Random, outside: Path) -> bytes:
 
 
 def test_generated_archives_write_nothing_outside(tmp_path: Path) -> None:
+    generated = trials("SEC16 hostile archives", short=500, long=10_000)
     seed = random.randrange(10**6)
-    print(f"seed {seed}")
+    print(f"seed {seed}, {generated} archives")
     chance = random.Random(seed)
     root, outside = tmp_path / "root", tmp_path / "outside"
     root.mkdir()
@@ -130,7 +153,7 @@ def test_generated_archives_write_nothing_outside(tmp_path: Path) -> None:
     directory = os.open(root, os.O_RDONLY)
     target = Target(directory, "tree", str(root / "tree"))
     unpacked = 0
-    for number in range(GENERATED):
+    for number in range(generated):
         (root / str(number)).mkdir()
         with tempfile.TemporaryFile() as file:
             file.write(hostile_tar(chance, outside))
@@ -145,7 +168,44 @@ def test_generated_archives_write_nothing_outside(tmp_path: Path) -> None:
     assert list(outside.iterdir()) == []
     assert {one.name for one in tmp_path.iterdir()} == {"root", "outside"}
     # Some had nothing hostile in them: the unpacking itself was really at work.
-    assert 0 < unpacked < GENERATED
+    assert 0 < unpacked < generated
+
+
+def test_archives_write_nothing_outside_while_links_are_swapped(tmp_path: Path) -> None:
+    generated = trials("SEC16 archives while links are swapped", short=100, long=10_000)
+    seed = random.randrange(10**6)
+    print(f"seed {seed}, {generated} archives")
+    chance = random.Random(seed)
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    root.mkdir()
+    outside.mkdir()
+    directory = os.open(root, os.O_RDONLY)
+    target = Target(directory, "tree", str(root / "tree"))
+    # Into the directory that is swapped, so that the race is there in every one of them.
+    good = tar_of(*((f"a/{number % 3}/{number}", b"data", {}) for number in range(20)))
+    ends: Counter[str] = Counter()
+
+    def unpack_all() -> None:
+        for _ in range(generated):
+            (root / "work").mkdir()
+            with tempfile.TemporaryFile() as file:
+                file.write(good if chance.random() < 0.7 else hostile_tar(chance, outside))
+                file.flush()
+                try:
+                    unpack_into(file.fileno(), "work", target, owner=Owner())
+                    ends["unpacked"] += 1
+                except (Rejected, OSError) as error:
+                    ends[type(error).__name__] += 1
+            while (root / "work").exists():  # the other thread may put something back
+                shutil.rmtree(root / "work", ignore_errors=True)
+
+    swaps = while_links_swap(root / "work" / "a", outside, unpack_all)
+    os.close(directory)
+    print(f"{swaps} swaps, {dict(ends)}")
+    assert list(outside.iterdir()) == []
+    assert {one.name for one in tmp_path.iterdir()} == {"root", "outside"}
+    assert swaps > 0
+    assert ends["unpacked"] > 0
 
 
 @pytest.mark.parametrize("make", ["tar", "gz", "zip"])
@@ -243,6 +303,18 @@ def test_too_many_entries_are_refused(move: Move, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(archive_names, "MAX_ENTRIES", 10)
     give(move, tar_of(*((f"f{number}", b"", {}) for number in range(11))))
     with pytest.raises(Rejected, match="more than 10 entries"):
+        move.unpack()
+
+
+def test_names_that_would_fill_the_memory_are_refused(
+    move: Move, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_names, "MAX_NAMES_BYTES", 100)
+    # A directory counts once, and an entry that repeats it not at all.
+    give(move, tar_of(("d" * 40, "5", {}), ("d" * 40 + "/f", b"", {}), ("d" * 40, "5", {})))
+    move.unpack("small")
+    give(move, tar_of(("d" * 40 + "/f", b"", {}), ("e" * 40, b"", {})))
+    with pytest.raises(Rejected, match="names have more than 100 bytes"):
         move.unpack()
 
 

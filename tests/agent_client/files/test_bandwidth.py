@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_client.files.bandwidth import BURST_SECONDS, MB, Pace, TokenBucket
+from agent_client.sub_agent import records
 
 
 class Clock:
@@ -70,6 +71,7 @@ def rate_over(pace: Pace, clock: Clock, seconds: float) -> float:
         (0.0, {"bandwidth_mb": 12.0, "transfers": 3}, 4.0),
         (1.0, {"bandwidth_mb": 12.0, "transfers": 3}, 1.0),
         (50.0, {"bandwidth_mb": 12.0}, 12.0),
+        (-1.0, {"bandwidth_mb": 4.0}, 4.0),
     ],
 )
 def test_the_lower_limit_is_held_within_a_tenth(tmp_path, own_mb, record, expected):
@@ -88,6 +90,25 @@ def test_changed_limit_holds_for_a_transfer_that_runs(tmp_path):
     os.pwrite(descriptor, json.dumps({"bandwidth_mb": 2.0}).ljust(256).encode(), 0)
     rate_over(pace, clock, 2)
     assert rate_over(pace, clock, 10) == pytest.approx(2.0, rel=0.1)
+    os.close(descriptor)
+
+
+def test_own_limit_is_changed_while_it_runs_and_what_is_no_limit_changes_nothing(tmp_path):
+    clock = Clock()
+    records.write_bandwidth(str(tmp_path), 10.0)
+    descriptor = os.open(tmp_path / records.BANDWIDTH, os.O_RDONLY)
+    pace = Pace(99.0, limits=None, own_limit=descriptor, clock=clock, sleep=clock.sleep)
+    assert rate_over(pace, clock, 10) == pytest.approx(10.0, rel=0.1)
+    records.write_bandwidth(str(tmp_path), 2.5)
+    rate_over(pace, clock, 2)
+    assert rate_over(pace, clock, 10) == pytest.approx(2.5, rel=0.1)
+    records.write_bandwidth(str(tmp_path), -1)
+    rate_over(pace, clock, 2)
+    assert rate_over(pace, clock, 10) == pytest.approx(2.5, rel=0.1)
+    records.write_bandwidth(str(tmp_path), 0)
+    clock.now += 2
+    pace.wait(1)
+    assert pace.chunk_bytes is None
     os.close(descriptor)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent_client.errors import Rejected
+from agent_client.files.places import places_of
 from agent_client.files.preview import MAX_EXCERPT_BYTES, guess_encoding, preview
 from agent_client.files.roots import Roots
 from agent_client.protocol.transfers import Transfer
@@ -15,8 +16,8 @@ from agent_client.protocol.transfers import Transfer
 
 def shown(root: Path, name: str = "", **fields: object) -> dict[str, object]:
     path = str(root / name) if name else str(root)
-    transfer = Transfer(id="1", token="t", path=path, **fields)
-    return json.loads(preview(Roots([str(root)]), transfer))
+    transfer = Transfer(id="0123456789abcdef", token="t", path=path, **fields)
+    return json.loads(preview(Roots(places_of([root])), transfer))
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,18 @@ def test_head_and_tail_do_not_overlap(tmp_path: Path) -> None:
     assert (found["head"], found["tail"]) == ("01234567", "89")
     found = shown(tmp_path, "f", head_bytes=2, tail_bytes=3)
     assert (found["head"], found["tail"], found["size_bytes"]) == ("01", "789", 10)
+
+
+@pytest.mark.parametrize("order", ["le", "be"])
+@pytest.mark.parametrize("head_bytes", [0, 8, 9])
+def test_tail_is_read_in_the_byte_order_of_the_file(
+    tmp_path: Path, order: str, head_bytes: int
+) -> None:
+    (tmp_path / "f").write_bytes(("\ufeff" + "您好" * 100).encode(f"utf-16-{order}"))
+    for tail_bytes in (8, 7):  # an odd number would begin within a character
+        found = shown(tmp_path, "f", head_bytes=head_bytes, tail_bytes=tail_bytes)
+        assert found["encoding"] == "utf-16"
+        assert found["tail"] == "您好您好"[-(tail_bytes // 2) :]
 
 
 def test_excerpts_are_bounded_whatever_is_asked(tmp_path: Path) -> None:

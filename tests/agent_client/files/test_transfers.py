@@ -6,8 +6,10 @@ import contextlib
 import errno
 import hashlib
 import os
+import pwd
 import random
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from agent_client.files import receiving, sending, server
 from agent_client.files.sending import send
 from agent_client.protocol.transfers import MAX_CHUNK_BYTES
 from tests.agent_client.files.conftest import Move
+from tests.services import missing
 
 CHUNK = 64 * 1024
 
@@ -158,6 +161,23 @@ def test_full_disk_is_refused_before_the_first_byte(move: Move) -> None:
     assert (code_of(error), move.fake.sent_bytes) == ("disk_full", 0)
 
 
+@pytest.mark.parametrize(("left", "is_taken"), [(0, True), (-1, False)])
+def test_reserve_of_the_disk_stays_free(
+    move: Move, monkeypatch: pytest.MonkeyPatch, left: int, is_taken: bool
+) -> None:
+    data = filled(move)
+    free = receiving.RESERVE_BYTES + len(data) + left
+    found = types.SimpleNamespace(f_bavail=free, f_frsize=1)
+    monkeypatch.setattr(os, "fstatvfs", lambda descriptor: found)
+    if is_taken:
+        move.receive()
+    else:
+        with pytest.raises(Rejected, match="stay so") as error:
+            move.receive()
+        assert code_of(error) == "disk_full"
+    assert (move.directory / "file").exists() is is_taken
+
+
 def test_part_that_the_disk_refused_is_fetched_anew(
     move: Move, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +198,16 @@ def test_owner_that_does_not_exist_is_named(move: Move) -> None:
     with pytest.raises(Rejected, match="no such user"):
         move.receive(owner="nobody-of-that-name")
     assert "file" not in move.names()
+
+
+def test_file_belongs_to_whom_it_was_given(move: Move) -> None:
+    if os.geteuid() != 0:
+        missing("the right to give files away", PermissionError("these tests do not run as root"))
+    filled(move, 10)
+    move.receive(owner="nobody", mode=0o600)
+    found, nobody = (move.directory / "file").stat(), pwd.getpwnam("nobody")
+    assert (found.st_uid, found.st_gid) == (nobody.pw_uid, nobody.pw_gid)
+    assert found.st_mode & 0o7777 == 0o600
 
 
 def test_void_token_ends_the_transfer(move: Move) -> None:

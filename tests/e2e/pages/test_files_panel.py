@@ -97,6 +97,37 @@ def test_person_walks_into_a_directory_and_reads_a_file(page: Page, host: Host) 
     expect(page.locator("#files-into")).to_have_value(str(host.root / "logs"))
 
 
+def test_page_of_a_look_shows_it_by_itself(page: Page, host: Host) -> None:
+    # As when the form is sent by the browser, before any script has it: no hint is needed.
+    page.get_by_label("Path on the host").fill(str(host.root / "logs" / "app.log"))
+    page.route("**/tasks/*/live/", lambda route: route.abort())
+    page.locator(".files-bar").evaluate("form => HTMLFormElement.prototype.submit.call(form)")
+    page.wait_for_url(re.compile(r"/tasks/\d+/$"))
+    expect(page.locator(".files-text")).to_have_text("first line\n你好\n")
+    page.locator(".files-crumbs").get_by_role("button", name="logs").press("Enter")
+    expect(page.get_by_role("button", name="app.log")).to_be_visible()
+
+
+def test_file_that_is_dropped_on_the_panel_arrives_whole(page: Page, host: Host) -> None:
+    page.locator("#files-into").fill(str(host.root))
+    dropped = page.evaluate_handle(
+        """() => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File(["dropped\\n", "twice\\n"], "dropped.txt"));
+            return transfer;
+        }"""
+    )
+    zone = page.locator("[data-drop]")
+    for kind in ("dragenter", "dragover"):
+        zone.dispatch_event(kind, {"dataTransfer": dropped})
+    expect(zone).to_have_class(re.compile("is-over"))
+    zone.dispatch_event("drop", {"dataTransfer": dropped})
+    expect(zone).not_to_have_class(re.compile("is-over"))
+    row = page.locator("#files-recent li").filter(has_text="dropped.txt")
+    expect(row).to_contain_text("completed")
+    assert (host.root / "dropped.txt").read_text() == "dropped\ntwice\n"
+
+
 def test_focus_stays_in_the_panel_when_the_list_is_replaced(page: Page, host: Host) -> None:
     browse(page, host.root)
     page.get_by_role("button", name="logs/").press("Enter")

@@ -47,7 +47,7 @@ def new_file(principal) -> Callable[..., StoredFile]:
     def make(data: bytes = b"hello", name: str = "a.txt") -> StoredFile:
         file = create_file(principal=principal, fields={"name": name, "size_bytes": len(data)})
         if data:
-            put_chunk(file, offset=0, data=data, sha256=sha(data))
+            put_chunk(file, offset=0, data=data, sha256=sha(data), by=principal)
         return StoredFile.objects.get(pk=file.pk)
 
     return make

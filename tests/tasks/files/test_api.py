@@ -56,6 +56,7 @@ def test_new_file_says_where_to_begin_and_how_much_at_once(client):
         ({"name": "a/b"}, "name"),
         ({"name": ".."}, "name"),
         ({"name": "a\x00b"}, "name"),
+        ({"name": "a\u202etxt.exe"}, "name"),
         ({"name": "\ud800"}, "name"),
         ({"name": "x" * 256}, "name"),
         ({"name": 7}, "name"),
@@ -261,16 +262,33 @@ def test_file_of_another_tenant_is_not_there(api_client, stranger, new_file):
     assert other.get(URL).json()["count"] == 0
 
 
-def test_everything_is_in_the_audit_trail(client, announce):
-    file_id = announce(b"abc")
+def test_own_unfinished_file_is_found_by_its_content(client, api_client, admin_user, announce):
+    facts = {"name": "report.csv", "size_bytes": 3, "sha256": sha(b"abc")}
+    mine = announce(b"abc", sha256=facts["sha256"])
+    whole = announce(b"abc", sha256=facts["sha256"])
+    put(client, whole, b"abc")
+    announce(b"xyz", sha256=sha(b"xyz"))
+    api_client(admin_user).post(URL, facts, format="json")  # somebody else's
+    query = {**facts, "complete": "false", "mine": "true"}
+    assert [one["id"] for one in client.get(URL, query).json()["results"]] == [mine]
+    assert client.get(URL, {"mine": "false"}).json()["count"] == 1
+    assert client.get(URL, {"complete": "true"}).json()["results"][0]["id"] == whole
+
+
+def test_everything_is_in_the_audit_trail(client, announce, operator_user):
+    file_id = announce(b"abc", sha256=sha(b"abc"))
     put(client, file_id, b"abc")
+    put(client, file_id, b"abc")  # repeated, and not complete a second time
     client.get(f"{URL}{file_id}/content/")
     client.get(f"{URL}{file_id}/content/", headers={"range": "bytes=1-"})  # going on, not anew
     client.delete(f"{URL}{file_id}/")
     found = AuditEvent.objects.filter(object_id=file_id).order_by("id")
     assert list(found.values_list("action", flat=True)) == [
         "file.create",
+        "file.complete",
         "file.download",
         "file.delete",
     ]
+    assert {entry.detail["sha256"] for entry in found} == {sha(b"abc")}
+    assert {entry.actor for entry in found} == {operator_user.get_username()}
     assert not StoredFile.objects.exists()

@@ -6,8 +6,10 @@ import pytest
 from django.utils import timezone
 
 from agents.models import Agent
+from dialer_platform.accounts.models import AuditEvent
 from tasks.choices import CANCELED, CANCELING, Status
 from tasks.files.preview import MAX_PREVIEW_BYTES
+from tasks.files.store import FileStore
 from tasks.files.tokens import token_of
 from tasks.models import StoredFile, Task
 from tasks.services import file_share, host_files
@@ -88,6 +90,25 @@ def test_end_said_twice_changes_nothing(download):
     first = download.end(b"abc")
     assert download.end(b"abc").json() == first.json()
     assert download.put(b"abc").json() == {"next": 3}
+
+
+def test_arrival_from_a_host_is_in_the_audit_trail(download, host):
+    download.put(b"abc")
+    download.end(b"abc")
+    entry = AuditEvent.objects.get(action="file.complete")
+    assert (entry.actor, entry.detail["sha256"]) == (f"agent:{host.agent.pk}", sha(b"abc"))
+
+
+def test_whole_file_is_not_read_again_for_a_repeated_end(download, monkeypatch):
+    download.put(b"abc")
+    download.end(b"abc")
+    monkeypatch.setattr(FileStore, "finish", lambda *args: pytest.fail("the file was read"))
+    assert download.end(b"abc").json()["complete"] is True
+    assert download.end(b"abc", sha256="").status == 200
+    for other in ({"sha256": sha(b"xyz")}, {"size_bytes": 4}):
+        answer = download.end(b"abc", **other)
+        assert (answer.status, answer.json()["code"]) == (400, "digest_mismatch")
+    assert download.ask("GET").json()["next"] == 3
 
 
 def test_end_that_is_no_end_is_malformed(download):

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from agent_client.protocol import frames
+from agent_client.protocol.transfers import TRANSFER_SLOTS
 from tasks.files.panel import crumbs, mode_words, moment
 from tasks.files.place import store
 from tasks.logs.files import store as log_store
@@ -74,7 +75,7 @@ def deliver(task: Task, data: bytes) -> None:
     """Store what a host sends."""
     file = task.transfer.stored_file
     store().append(file.pk, 0, data, sha(data))
-    complete_file(file, len(data), "")
+    complete_file(file, len(data), "", by=None)
 
 
 def view(client, task: Task) -> str:
@@ -189,7 +190,7 @@ def test_recent_transfers_cost_the_same_queries_for_many(
 ):
     path = f"/tasks/files/{host.agent.pk}/"
     order = {"id": new_file().pk, "path": "/srv/x"}
-    for _ in range(2):
+    for _ in range(TRANSFER_SLOTS + 1):  # one of them waits and says for what
         submit(kind="file_upload", agent_id=host.agent.pk, name="", file=order)
     with CaptureQueriesContext(connection) as one:
         client.get(path, **HTMX)
@@ -197,6 +198,16 @@ def test_recent_transfers_cost_the_same_queries_for_many(
         submit(kind="file_upload", agent_id=host.agent.pk, name="", file=order)
     with django_assert_num_queries(len(one)):
         client.get(path, **HTMX)
+
+
+def test_page_of_a_look_shows_what_the_host_sent_or_asks_again(client, preview, submit, host):
+    asked = submit(kind="file_preview", agent_id=host.agent.pk, name="", file={"path": "/srv"})
+    waiting = client.get(f"/tasks/{asked.pk}/").content.decode()
+    assert f'hx-get="/tasks/files/view/{asked.pk}/"' in waiting
+    assert "every 1s" in waiting
+    shown = client.get(f"/tasks/{preview(DIRECTORY).pk}/").content.decode()
+    assert 'id="files-view"' in shown
+    assert 'data-path="/srv"' in shown
 
 
 @pytest.mark.parametrize("act", ["browse", "fetch"])

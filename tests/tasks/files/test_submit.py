@@ -6,12 +6,15 @@ import json
 
 import pytest
 
+from agent_client.protocol.transfers import TRANSFER_SLOTS
 from dialer_platform.accounts.models import AuditEvent
 from dialer_platform.errors import Conflict
+from tasks.choices import OFFERED, QUEUED
 from tasks.files.tokens import token_of
 from tasks.models import FileTransfer, StoredFile, Task
 from tasks.services.rerun import rerun_task
 from tasks.services.specs import spec_of
+from tasks.waiting import reason_sentence
 from tests.tasks.conftest import fresh
 from tests.tasks.files.conftest import sha
 
@@ -73,6 +76,7 @@ def test_files_to_fetch_are_counted(post, monkeypatch):
         ({"path": ""}, "file.path"),
         ({"path": "relative"}, "file.path"),
         ({"path": "/srv/../etc"}, "file.path"),
+        ({"path": "/srv/a\u2066b"}, "file.path"),
         ({"path": "/srv/\n"}, "file.path"),
         ({"path": "/" + "x" * 4096}, "file.path"),
         ({"path": "/\ud800"}, "file.path"),
@@ -95,6 +99,7 @@ def test_wrong_field_of_a_download_is_named(post, file, field):
     ("more", "field"),
     [
         ({"mode": "888"}, "file.mode"),
+        ({"mode": "0644", "archive": True}, "file.mode"),
         ({"mode": 420}, "file.mode"),
         ({"mode": "12345"}, "file.mode"),
         ({"owner": "a b"}, "file.owner"),
@@ -229,10 +234,28 @@ def test_list_is_filtered_by_kind(client, submit, host):
     assert [one["id"] for one in found] == [task.pk]
 
 
+def test_file_is_looked_at_on_a_host_without_python_whose_slots_are_taken(submit, new_host):
+    full = new_host(slots=1, script_types=["shell"])
+    assert submit(agent_id=full.agent.pk).state == OFFERED
+    order = {"kind": "file_preview", "agent_id": full.agent.pk, "name": "", "file": {"path": "/"}}
+    looks = [submit(**order) for _ in range(TRANSFER_SLOTS + 1)]
+    assert [one.state for one in looks] == [*[OFFERED] * TRANSFER_SLOTS, QUEUED]
+    assert reason_sentence(looks[-1]) == "box moves 2 files already, and no more at once."
+    waits = submit(agent_id=full.agent.pk)
+    assert reason_sentence(waits) == "The only slot of box is taken."
+
+
 def test_submissions_are_in_the_audit_trail(post):
     task_id = post("file_preview", {"path": "/etc"}).json()["id"]
     entry = AuditEvent.objects.get(action="file.preview", object_id=str(task_id))
     assert entry.detail["path"] == "/etc"
+
+
+def test_audit_trail_says_which_content_was_sent(post, new_file):
+    file = new_file()
+    task_id = post("file_upload", {"id": file.pk, "path": "/srv/x"}).json()["id"]
+    detail = AuditEvent.objects.get(action="file.send", object_id=str(task_id)).detail
+    assert (detail["file_id"], detail["sha256"]) == (file.pk, file.sha256)
 
 
 @pytest.mark.parametrize("kind", ["file_download", "file_preview"])
