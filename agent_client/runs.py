@@ -35,6 +35,7 @@ from agent_client.protocol.messages import (
 from agent_client.protocol.reconcile import Action, Local, Order, action_for
 from agent_client.protocol.session import Session
 from agent_client.run_reports import RunReports
+from agent_client.tasks.transfer_limits import limit_bandwidths, own_bandwidth
 
 if TYPE_CHECKING:
     from agent_client.tasks.supervisor import LocalTask, Supervisor
@@ -84,7 +85,7 @@ class Runs:
                 offer=key[1],
                 state=task.state,
                 log_bytes=self._logs.log_bytes(key),
-                bandwidth_mb=_own_bandwidth(task),
+                bandwidth_mb=own_bandwidth(task),
             )
             for key, task in self._supervisor.tasks().items()
         )
@@ -174,14 +175,7 @@ class Runs:
 
         What cannot be written is said with the next list of holds, so the order comes again.
         """
-        for order in orders:
-            task = self._supervisor.tasks().get(_key(order))
-            if task is None or task.spec.transfer is None or task.state == "finished":
-                continue
-            try:
-                task.directory.store_bandwidth(order.bandwidth_mb)
-            except OSError as error:
-                logger.warning("the limit of task %s.%s could not be kept: %s", *task.key, error)
+        limit_bandwidths(self._supervisor.tasks(), orders)
 
     # --- what the supervisor and the log say ----------------------------------------
 
@@ -370,14 +364,6 @@ class Runs:
 
 def _key(ref: TaskRef) -> TaskKey:
     return ref.task_id, ref.offer
-
-
-def _own_bandwidth(task: LocalTask) -> float | None:
-    """Return the limit that a transfer has of its own now, None for what is no transfer."""
-    if task.spec.transfer is None or task.state == "finished":
-        return None
-    found = task.directory.bandwidth_mb()
-    return task.spec.transfer.bandwidth_mb if found is None else found
 
 
 def _affinity(task: LocalTask) -> tuple[int, ...]:
