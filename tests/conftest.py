@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 from django.conf import settings
 from django.test import Client
+from django.utils import translation
 from rest_framework.test import APIClient
 
 from agents import connections, credentials, fleet, hot, release_duty
@@ -55,6 +56,14 @@ def _fast_and_quiet(settings, monkeypatch):
     """Hash passwords fast, and start no background services for a mere request."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     monkeypatch.setattr(runtime, "ensure_started", lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Iterator[None]:
+    """Begin in English: a request in Chinese leaves its language to the thread."""
+    translation.activate("en")
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(autouse=True)
