@@ -20,7 +20,7 @@ from agent_client.protocol import codec, frames, messages
 from agent_client.protocol.probes import ProbeResult, ProbeSet
 
 PLAIN = {types.FloatType: 1.5, types.BoolType: True, types.StrType: "text", types.AnyType: "any"}
-WORDS = ("text", "0" * 64, "1.0.0")
+WORDS = ("text", "0" * 64, "0" * 24, "1.0.0")
 BARE, VARIANTS = -1, 7
 """The number of a variant chooses among the words that a field may have."""
 KINDS: dict[str, tuple[type, ...]] = {

@@ -124,7 +124,10 @@ async def test_task_of_another_agent_is_spared_when_it_has_the_same_ids(
 
 
 async def test_end_is_found_when_the_task_finished_meanwhile(make_host, state_dir, mark):
-    killed_agent(state_dir, mark, tasks=1, script="exit 7", zygote=False)
+    go = state_dir.parent / "go"
+    script = f"until [ -e {go} ]; do sleep 0.02; done; exit 7"
+    killed_agent(state_dir, mark, tasks=1, script=script, zygote=False)
+    go.touch()
     until(lambda: (state_dir / "tasks/here-1-1/exit.json").exists())
     host = await make_host()
     await host.until(lambda: len(host.changes) == 2)
