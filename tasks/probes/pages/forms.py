@@ -150,7 +150,7 @@ class ProbeForm(forms.Form):
         self.stored = dict(probe.config) if probe else {}
         for setting in self.settings:
             self.fields[f"{PREFIX}{setting.name}"] = field_of(setting, is_stored=bool(self.stored))
-        self.fields["target"].help_text = self.spec.target_help
+        self.fields["target"].help_text = _(self.spec.target_help)
         self.fields["agents"].choices = _agents(principal)  # type: ignore[attr-defined]
         self.fields["parents"].choices = _others(principal, probe)  # type: ignore[attr-defined]
         for name, field in self.fields.items():

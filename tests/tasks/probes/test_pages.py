@@ -142,6 +142,18 @@ def test_probe_is_made_by_the_form(browser) -> None:
     }
 
 
+def test_form_and_settings_are_said_in_chinese(browser) -> None:
+    browser.post("/probes/new/", FORM)
+    headers = {"Accept-Language": "zh-hans"}
+    form = browser.get("/probes/new/?kind=http", headers=headers).content.decode()
+    assert all(
+        words in form
+        for words in ("检查状态码、响应体和证书", "慢速阈值（毫秒）", "2xx。", "URL，例如")
+    )
+    detail = browser.get(Probe.objects.get().get_absolute_url(), headers=headers).content.decode()
+    assert "慢速阈值（毫秒）" in detail
+
+
 def test_defaults_are_left_out_of_the_configuration(browser) -> None:
     plain = {name: value for name, value in FORM.items() if not name.startswith("config-")}
     kept = {name: FORM[name] for name in FORM if name.startswith("config-max")}
