@@ -84,7 +84,7 @@ def texts_of_module(tree: ast.AST) -> Iterator[Text]:
         given = {
             place: one for place, one in enumerate(map(_literal, call.args)) if one is not None
         }
-        places = CALLS[_called(call)]
+        places = CALLS[called(call)]
         if all(place in given for place in places if place is not None):
             yield _text(places, given)
 
@@ -94,7 +94,7 @@ def unreadable_calls(tree: ast.AST) -> Iterator[int]:
     for call in calls_in(tree):
         if not all(
             place < len(call.args) and _literal(call.args[place]) is not None
-            for place in CALLS[_called(call)]
+            for place in CALLS[called(call)]
             if place is not None
         ):
             yield call.lineno
@@ -103,11 +103,11 @@ def unreadable_calls(tree: ast.AST) -> Iterator[int]:
 def calls_in(tree: ast.AST) -> Iterator[ast.Call]:
     """Yield the calls of a function of the gettext family."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _called(node) in CALLS:
+        if isinstance(node, ast.Call) and called(node) in CALLS:
             yield node
 
 
-def _called(call: ast.Call) -> str:
+def called(call: ast.Call) -> str:
     """Return the last part of the name that is called."""
     if isinstance(call.func, ast.Attribute):
         return call.func.attr
