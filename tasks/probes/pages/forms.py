@@ -202,7 +202,9 @@ def field_of(setting: Field, *, is_stored: bool = False) -> forms.Field:
     if setting.type == "boolean":
         return forms.BooleanField(**common)
     if setting.type == "choice":
-        return forms.ChoiceField(choices=[(one, one) for one in setting.choices], **common)
+        return forms.ChoiceField(
+            choices=[(one, _("any") if one == "any" else one) for one in setting.choices], **common
+        )
     if setting.type in ("integer", "number"):
         field = forms.IntegerField if setting.type == "integer" else forms.FloatField
         limits: dict[str, Any] = {"min_value": setting.minimum, "max_value": setting.maximum}

@@ -239,7 +239,7 @@ def test_detail_shows_results_phases_and_percentiles(browser, seen, agent) -> No
     )
     text = text_of(browser, f"/probes/{seen.pk}/")
     assert "connection &lt;refused&gt;" in text
-    assert "3 runs missed: overrun" in text
+    assert '3 runs missed · <span title="overrun">the run before was not over</span>' in text
     assert "DNS 2.0 ms" in text
     assert "probe-failure" in text
 
