@@ -42,6 +42,8 @@ OF_KINDS = (
     _("the port must be a number from 1 to 65535"),
     _("the host name is not valid"),
     _("it contains a space or a control character"),
+    _("it must start with http:// or https://"),
+    _("it must start with ws:// or wss://"),
     _("it must start with %(schemes)s"),
     _("it contains a user name; put it into the settings"),
     _("Not a host and port (%(why)s): write it like %(example)s."),

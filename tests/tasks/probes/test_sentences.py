@@ -47,7 +47,7 @@ def test_sentence_of_a_host_is_said_in_chinese(chinese, sentence, words) -> None
     ("kind", "target", "config", "words"),
     [
         ("tcp", "a.test", {}, "不是主机和端口（端口必须是 1 到 65535 的数字）"),
-        ("http", "ftp://a.test", {}, "（必须以 http:// or https:// 开头）"),
+        ("http", "ftp://a.test", {}, "（必须以 http:// 或 https:// 开头）"),
         (
             "http",
             "http://a.test/",
