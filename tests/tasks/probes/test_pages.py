@@ -287,6 +287,15 @@ def test_incidents_are_listed(browser, probe) -> None:
     assert "Nothing is down" in text_of(browser, "/probes/incidents/?open=1")
 
 
+def test_incident_that_is_over_is_said_to_have_ended(browser, probe) -> None:
+    now = timezone.now()
+    Incident.objects.create(tenant=probe.tenant, probe=probe, started_at=now, ended_at=now)
+    for path in ("/probes/incidents/", probe.get_absolute_url()):
+        html = browser.get(path, headers={"Accept-Language": "zh-hans"}).content.decode()
+        assert "已结束" in html
+        assert "结束时间" not in html
+
+
 def test_down_probe_needs_attention(browser, seen) -> None:
     Probe.objects.update(state="down", state_since=timezone.now())
     Location.objects.update(state="down", last_error="connection refused")
