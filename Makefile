@@ -42,9 +42,8 @@ schema: setup-dev ## Write the OpenAPI schema to build/openapi.yaml
 	@mkdir -p build
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file build/openapi.yaml
 
-messages: setup-dev ## Gather new texts of the console for translation (needs gettext)
-	$(BIN)/python manage.py makemessages -l zh_Hans --no-location --no-obsolete --no-wrap \
-		-i .venv -i tests -i bench -i agent_client -i docs -i data -i static -i 'templates_app/starters'
+messages: setup-dev ## Add new texts of the console to the catalogue, for translation
+	$(BIN)/python -m tests.rules.gather_texts
 
 setup: $(VENV)/.runtime ## Make .venv with the pinned requirements
 setup-dev: $(VENV)/.development ## The same with what the tests need

@@ -36,13 +36,13 @@ def merged_labels(host: Mapping[str, str], given: Mapping[str, str]) -> dict[str
 def label_errors(labels: Mapping[str, object]) -> dict[str, list[str]]:
     """Return what is wrong with labels, by field."""
     if len(labels) > MAX_LABELS:
-        return {"labels": [f"At most {MAX_LABELS} labels."]}
+        return {"labels": [_("At most %(limit)d labels.") % {"limit": MAX_LABELS}]}
     for key, value in labels.items():
         is_text = isinstance(key, str) and isinstance(value, str)
         if not is_text or not key or len(key) > MAX_LABEL_CHARACTERS:
-            return {"labels": ["Labels are names with texts of at most 63 characters."]}
+            return {"labels": [_("Labels are names with texts of at most 63 characters.")]}
         if len(str(value)) > MAX_LABEL_CHARACTERS:
-            return {"labels": ["Labels are names with texts of at most 63 characters."]}
+            return {"labels": [_("Labels are names with texts of at most 63 characters.")]}
     return {}
 
 
@@ -50,4 +50,4 @@ def name_errors(name: object) -> dict[str, list[str]]:
     """Return what is wrong with a host's name, by field."""
     if isinstance(name, str) and name.strip() and len(name) <= MAX_NAME_CHARACTERS:
         return {}
-    return {"name": [f"Required, at most {MAX_NAME_CHARACTERS} characters."]}
+    return {"name": [_("Required, at most %(limit)d characters.") % {"limit": MAX_NAME_CHARACTERS}]}

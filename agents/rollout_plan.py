@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 from math import ceil
 
+from django.utils.translation import gettext as _
+
 MAX_STAGES = 10
 DEFAULT_STAGES = ("1", "10%", "100%")
 _STAGE = re.compile(r"([1-9][0-9]{0,5})(%?)")
@@ -54,12 +56,15 @@ def stage_ends(stages: Sequence[str], hosts: int) -> list[int]:
     "100%". Stages that add nobody are left out. Raises ValueError for anything else.
     """
     if not 1 <= len(stages) <= MAX_STAGES:
-        raise ValueError(f"Write 1 to {MAX_STAGES} stages.")
+        raise ValueError(_("Write 1 to %(limit)d stages.") % {"limit": MAX_STAGES})
     ends: list[int] = []
     for text in stages:
         match = _STAGE.fullmatch(text.strip())
         if match is None or (match[2] and int(match[1]) > _FULL_PERCENT):
-            raise ValueError(f"{text[:20]!r} is no stage; write for example 1, 10% or 100%.")
+            raise ValueError(
+                _("“%(text)s” is no stage; write for example 1, 10%% or 100%%.")
+                % {"text": text[:20]}
+            )
         count = ceil(hosts * int(match[1]) / _FULL_PERCENT) if match[2] else int(match[1])
         count = min(count, hosts)
         if count > (ends[-1] if ends else 0):

@@ -115,7 +115,14 @@ class TaskForm(forms.Form):
         label=_("Merge stdout and stderr in their exact order"), required=False
     )
     script_content = _text(
-        forms.Textarea({"class": "field code", "spellcheck": "false", "required": True}),
+        forms.Textarea(
+            {
+                "class": "field code",
+                "spellcheck": "false",
+                "required": True,
+                "aria-label": _("Script"),
+            }
+        ),
         _("Script"),
         strip=False,
     )

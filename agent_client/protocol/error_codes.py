@@ -26,26 +26,26 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
         "agent_mismatch": Explanation(
             "The credential belongs to another agent.",
             "Use the credential of the agent that is named, or name the one it belongs to.",
-            "凭证属于另一个代理。",
-            "使用所指代理的凭证，或改为凭证所属的代理。",
+            "凭据属于另一个 Agent。",
+            "使用所指 Agent 的凭据，或改为凭据所属的 Agent。",
         ),
         "agent_not_found": Explanation(
             "There is no such agent in this tenant.",
             "Look up its id on the agents page; a revoked agent cannot be named.",
-            "该租户中没有这个代理。",
-            "在代理页面查找其 id；已吊销的代理不能被指定。",
+            "该租户中没有这个 Agent。",
+            "在 Agent 页面查找其 id；已吊销的 Agent 不能被指定。",
         ),
         "already_revoked": Explanation(
             "The agent or the token was revoked before.",
             "Enrol the host again, or make another token, if it is to come back.",
-            "该代理或令牌此前已被吊销。",
+            "该 Agent 或令牌此前已被吊销。",
             "如需恢复，请重新注册该主机，或新建一个令牌。",
         ),
         "already_running": Explanation(
             "Another agent uses the same state directory.",
             "Stop it first, or give this one its own --state-dir.",
-            "另一个代理正在使用同一状态目录。",
-            "先停止它，或为此代理指定自己的 --state-dir。",
+            "另一个 Agent 正在使用同一状态目录。",
+            "先停止它，或为此 Agent 指定自己的 --state-dir。",
         ),
         "certificate_refused": Explanation(
             "The server shows another certificate than the pinned one.",
@@ -74,8 +74,8 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
         "credential_refused": Explanation(
             "The server does not accept the credential.",
             "It was revoked or belongs to another server: enrol this host again.",
-            "服务器不接受该凭证。",
-            "凭证已吊销或属于另一台服务器：请重新注册该主机。",
+            "服务器不接受该凭据。",
+            "凭据已吊销或属于另一台服务器：请重新注册该主机。",
         ),
         "disk_full": Explanation(
             "Too little free space for another task.",
@@ -99,7 +99,7 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
             "The enrolment token has expired.",
             "Create a new one with `manage.py enroll` or on the agents page.",
             "注册令牌已过期。",
-            "用 `manage.py enroll` 或在代理页面新建一个。",
+            "用 `manage.py enroll` 或在 Agent 页面新建一个。",
         ),
         "forbidden": Explanation(
             "The role of the caller does not allow it.",
@@ -122,7 +122,7 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
         "instance_conflict": Explanation(
             "Another running copy uses this agent's credential.",
             "Give the copy a state directory of its own and enrol it by itself.",
-            "另一个正在运行的副本在使用此代理的凭证。",
+            "另一个正在运行的副本在使用此 Agent 的凭据。",
             "为副本指定自己的状态目录并单独注册。",
         ),
         "internal": Explanation(
@@ -176,8 +176,8 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
         "no_agent_online": Explanation(
             "No agent that could do it is online.",
             "Start one, or choose another agent.",
-            "没有可执行此操作的在线代理。",
-            "启动一个代理，或选择其他代理。",
+            "没有可执行此操作的在线 Agent。",
+            "启动一个 Agent，或选择其他 Agent。",
         ),
         "no_free_cores": Explanation(
             "Too few CPU cores are free on this host.",
@@ -194,13 +194,13 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
         "not_enrolled": Explanation(
             "This host has no credential and no enrolment token.",
             "Run `manage.py enroll` on the server and start with --server URL --enroll TOKEN.",
-            "该主机没有凭证，也没有注册令牌。",
+            "该主机没有凭据，也没有注册令牌。",
             "在服务器上运行 `manage.py enroll`，再用 --server URL --enroll TOKEN 启动。",
         ),
         "not_for_browsers": Explanation(
             "Agents' sockets take no cookies and no origin.",
             "Use the browser's own socket.",
-            "代理的套接字不接受 Cookie 和来源。",
+            "Agent 的套接字不接受 Cookie 和来源。",
             "请使用浏览器专用的套接字。",
         ),
         "not_found": Explanation(
@@ -218,8 +218,8 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
         "not_runnable": Explanation(
             "The probe cannot be run by an agent now.",
             "Enable it, or choose a kind that agents run.",
-            "该拨测目前不能由代理执行。",
-            "启用它，或选择代理可以执行的类型。",
+            "该拨测目前不能由 Agent 执行。",
+            "启用它，或选择 Agent 可以执行的类型。",
         ),
         "not_started": Explanation(
             "The task has not started, so it has no log.",
@@ -230,20 +230,20 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
         "offer_invalid": Explanation(
             "The offer lacks something an agent needs.",
             "Bring agent and server to versions that belong together.",
-            "下发的任务缺少代理需要的内容。",
-            "让代理和服务器使用相互匹配的版本。",
+            "下发的任务缺少 Agent 需要的内容。",
+            "让 Agent 和服务器使用相互匹配的版本。",
         ),
         "policy_denied": Explanation(
             "The policy of this host does not allow what was asked.",
             "The host's owner can allow it in policy.yaml of the agent's state directory.",
             "该主机的策略不允许所请求的操作。",
-            "主机所有者可以在代理状态目录的 policy.yaml 中允许它。",
+            "主机所有者可以在 Agent 状态目录的 policy.yaml 中允许它。",
         ),
         "policy_unusable": Explanation(
             "The host's policy file is missing, or cannot be trusted or read.",
             "Make it a plain file of root or of the agent's user that nobody else may write.",
             "主机的策略文件缺失、不可信或无法读取。",
-            "它必须是属于 root 或代理用户、其他人不可写的普通文件。",
+            "它必须是属于 root 或 Agent 用户、其他人不可写的普通文件。",
         ),
         "probe_quota": Explanation(
             "The tenant has as many probes as it may.",
@@ -266,7 +266,7 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
         "revoked": Explanation(
             "The agent's credential was revoked.",
             "Enrol the host again.",
-            "该代理的凭证已被吊销。",
+            "该 Agent 的凭据已被吊销。",
             "请重新注册该主机。",
         ),
         "revoked_enrolment_token": Explanation(
@@ -309,7 +309,7 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
             "The server has too much to store just now.",
             "Keep the messages and come again: agents do so by themselves.",
             "服务器当前待存储的内容过多。",
-            "保留消息稍后再发：代理会自动这样做。",
+            "保留消息稍后再发：Agent 会自动这样做。",
         ),
         "stale_offer": Explanation(
             "The message is about an offer that is void.",
@@ -356,7 +356,7 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
         "unauthenticated": Explanation(
             "There is no credential, or one that is unknown, expired or revoked.",
             "Log in, or send a valid token.",
-            "没有凭证，或凭证未知、已过期、已吊销。",
+            "没有凭据，或凭据未知、已过期、已吊销。",
             "请登录，或发送有效的令牌。",
         ),
         "unavailable": Explanation(
@@ -368,14 +368,14 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
         "unknown_agent": Explanation(
             "The agent is not known any more.",
             "Enrol the host again.",
-            "该代理已不存在。",
+            "该 Agent 已不存在。",
             "请重新注册该主机。",
         ),
         "unknown_type": Explanation(
             "The kind of message is not known.",
             "Bring agent and server to versions that belong together.",
             "未知的消息类型。",
-            "让代理和服务器使用相互匹配的版本。",
+            "让 Agent 和服务器使用相互匹配的版本。",
         ),
         "unsupported_media_type": Explanation(
             "The content type is not taken here.",

@@ -17,8 +17,8 @@ MESSAGE_CODES: dict[str, Explanation] = {
     "invalid_message": Explanation(
         "A message, or a frame of the agent's socket, cannot be read.",
         "Bring agent and server to versions that belong together; no proxy may change frames.",
-        "无法读取一条消息或代理套接字的一帧。",
-        "让代理和服务器使用相互匹配的版本；检查是否有代理服务器改动了数据。",
+        "无法读取一条消息或 Agent 套接字的一帧。",
+        "让 Agent 和服务器使用相互匹配的版本；检查是否有代理服务器改动了数据。",
     ),
     "no_outcome": Explanation(
         "The result says neither its outcome nor whether it is a success.",
@@ -29,8 +29,8 @@ MESSAGE_CODES: dict[str, Explanation] = {
     "probe_not_assigned": Explanation(
         "The agent does not run this probe any more.",
         "Nothing to do: the agent drops the result and fetches its probes anew.",
-        "该代理已不再执行此拨测。",
-        "无需处理：代理会丢弃该结果并重新获取拨测列表。",
+        "该 Agent 已不再执行此拨测。",
+        "无需处理：Agent 会丢弃该结果并重新获取拨测列表。",
     ),
     "too_old": Explanation(
         "The result is older than results are kept.",
@@ -41,7 +41,7 @@ MESSAGE_CODES: dict[str, Explanation] = {
     "wrong_tenant": Explanation(
         "The result names another tenant than the agent's.",
         "Send the tenant_id that came with the probe.",
-        "拨测结果所指的租户与代理所属租户不同。",
+        "拨测结果所指的租户与 Agent 所属租户不同。",
         "发送随拨测下发的 tenant_id。",
     ),
 }

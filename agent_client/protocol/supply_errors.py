@@ -37,18 +37,18 @@ SUPPLY_CODES: Mapping[str, Explanation] = MappingProxyType(
             "This host has no plug-in of that name.",
             "Correct the name, update the agent, or give the package that brings the plug-in.",
             "该主机没有这个名称的插件。",
-            "更正名称、更新代理，或提供包含该插件的软件包。",
+            "更正名称、更新 Agent，或提供包含该插件的软件包。",
         ),
         "upgrade_not_built": Explanation(
             "The new version of the agent could not be made ready on the host.",
             "The detail says what failed: free space, or let the host reach its package index.",
-            "新版本的代理无法在主机上准备就绪。",
+            "新版本的 Agent 无法在主机上准备就绪。",
             "详细信息说明了失败原因：请释放空间，或让主机能访问其软件包索引。",
         ),
         "upgrade_not_fetched": Explanation(
             "The host could not fetch the new version of the agent.",
             "Look at the connection between host and server, then ask for the upgrade again.",
-            "主机无法获取新版本的代理。",
+            "主机无法获取新版本的 Agent。",
             "检查主机与服务器之间的连接，然后再次请求升级。",
         ),
         "upgrade_not_genuine": Explanation(
@@ -60,7 +60,7 @@ SUPPLY_CODES: Mapping[str, Explanation] = MappingProxyType(
         "upgrade_taken_back": Explanation(
             "The new version of the agent failed its trial; the former one runs again.",
             "The detail and the host's log say why; repair the version, then ask again.",
-            "新版本的代理未通过试运行；已恢复先前的版本。",
+            "新版本的 Agent 未通过试运行；已恢复先前的版本。",
             "详细信息和主机日志说明了原因；修复该版本后再次请求。",
         ),
     }

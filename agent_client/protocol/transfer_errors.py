@@ -39,7 +39,7 @@ TRANSFER_CODES: dict[str, Explanation] = {
         "The token is not valid, or belongs to an offer that is void.",
         "Use the token of the current offer; for an agent, enrol the host again.",
         "令牌无效，或属于已失效的下发。",
-        "使用当前下发的令牌；若是代理，请重新注册该主机。",
+        "使用当前下发的令牌；若是 Agent，请重新注册该主机。",
     ),
     "offset_gap": Explanation(
         "Bytes of the file are missing before this offset.",

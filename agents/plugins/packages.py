@@ -13,6 +13,7 @@ from functools import partial
 
 import msgspec
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from agent_client.protocol.package_archive import BadPackage, TooMuch, read_archive
 from agent_client.protocol.plain_yaml import load_plain
@@ -71,7 +72,7 @@ def delete_package(package: PluginPackage, *, by: Principal | str) -> None:
     """Forget a package and its file; raises Conflict while a host is to run it."""
     with write_transaction():
         if package.uses.exists():
-            raise Conflict("A host still has this package; remove the plug-in there first.")
+            raise Conflict(_("A host still has this package; remove the plug-in there first."))
         detail = {"name": package.name, "version": package.version, "sha256": package.sha256}
         audit.record(by, "plugin.delete_package", package, detail)
         package.delete()
@@ -83,7 +84,7 @@ def read(package: PluginPackage) -> bytes:
     try:
         return path_of(package.sha256).read_bytes()
     except FileNotFoundError as error:
-        raise NotFound("The package's file is missing; upload it again.") from error
+        raise NotFound(_("The package's file is missing; upload it again.")) from error
 
 
 def read_manifest(data: bytes) -> Manifest:
@@ -92,41 +93,54 @@ def read_manifest(data: bytes) -> Manifest:
         # Every entry is looked at: what no host would take is refused here, too.
         found = read_archive(data, only=(MANIFEST_FILE,))
     except TooMuch as error:
-        raise TooLarge(f"The package cannot be kept: {error}.") from error
+        raise TooLarge(_("The package cannot be kept: %(why)s.") % {"why": error}) from error
     except BadPackage as error:
-        raise _invalid("file", f"This is no package as plugin-pack makes it: {error}.") from error
+        raise _invalid(
+            "file", _("This is no package as plugin-pack makes it: %(why)s.") % {"why": error}
+        ) from error
     if MANIFEST_FILE not in found:
-        raise _invalid("file", f"There is no {MANIFEST_FILE} in it.")
+        raise _invalid("file", _("There is no %(file)s in it.") % {"file": MANIFEST_FILE})
     manifest = _parse_manifest(found[MANIFEST_FILE].data)
     if manifest.name in BUILT_IN:
-        raise _invalid("file", f"{manifest.name} is the name of a built-in plug-in.")
+        raise _invalid(
+            "file", _("%(name)s is the name of a built-in plug-in.") % {"name": manifest.name}
+        )
     return manifest
 
 
 def _parse_manifest(text: bytes) -> Manifest:
     """Return the manifest as YAML says it; raises Invalid."""
     if len(text) > MAX_MANIFEST_BYTES:
-        raise _invalid("file", f"{MANIFEST_FILE} has more than {MAX_MANIFEST_BYTES} bytes.")
+        raise _invalid(
+            "file",
+            _("%(file)s has more than %(limit)d bytes.")
+            % {"file": MANIFEST_FILE, "limit": MAX_MANIFEST_BYTES},
+        )
     try:
         return msgspec.convert(load_plain(text), Manifest)
     except Exception as error:  # a stranger's YAML raises many kinds, each of them a refusal
-        sentence = f"{MANIFEST_FILE} cannot be used: {error}"
+        sentence = _("%(file)s cannot be used: %(why)s") % {"file": MANIFEST_FILE, "why": error}
         raise _invalid("file", sentence[:MAX_SENTENCE_CHARACTERS]) from error
 
 
 def _check_size(data: bytes) -> None:
     """Raise TooLarge beyond what any host takes."""
     if len(data) > MAX_PACKAGE_BYTES:
-        raise TooLarge(f"A package may have at most {MAX_PACKAGE_BYTES // 1024**2} MiB.")
+        raise TooLarge(
+            _("A package may have at most %(limit)d MiB.") % {"limit": MAX_PACKAGE_BYTES // 1024**2}
+        )
 
 
 def _check_has_room(tenant_id: str, digest: str) -> None:
     """Raise Conflict for a content that the tenant has, Invalid when it has enough."""
     known = PluginPackage.objects.filter(tenant_id=tenant_id)
     if known.filter(sha256=digest).exists():
-        raise Conflict("This package is there already.")
+        raise Conflict(_("This package is there already."))
     if known.count() >= MAX_PACKAGES_PER_TENANT:
-        raise Invalid(f"At most {MAX_PACKAGES_PER_TENANT} packages; delete old ones first.")
+        raise Invalid(
+            _("At most %(limit)d packages; delete old ones first.")
+            % {"limit": MAX_PACKAGES_PER_TENANT}
+        )
 
 
 def _check_is_new(tenant_id: str, manifest: Manifest, digest: str) -> None:
@@ -134,7 +148,7 @@ def _check_is_new(tenant_id: str, manifest: Manifest, digest: str) -> None:
     _check_has_room(tenant_id, digest)
     known = PluginPackage.objects.filter(tenant_id=tenant_id)
     if known.filter(name=manifest.name, version=manifest.version).exists():
-        raise Conflict("This version of the plug-in is there already; raise the version.")
+        raise Conflict(_("This version of the plug-in is there already; raise the version."))
 
 
 def _check_signature(signature: str) -> None:
@@ -142,11 +156,13 @@ def _check_signature(signature: str) -> None:
     try:
         raw = base64.b64decode(signature.strip(), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise _invalid("signature", "Must be base64.") from error
+        raise _invalid("signature", _("Must be base64.")) from error
     if len(raw) != SIGNATURE_BYTES:
-        raise _invalid("signature", f"An Ed25519 signature has {SIGNATURE_BYTES} bytes.")
+        raise _invalid(
+            "signature", _("An Ed25519 signature has %(size)d bytes.") % {"size": SIGNATURE_BYTES}
+        )
 
 
 def _invalid(field: str, sentence: str) -> Invalid:
     """Return the error of one field."""
-    return Invalid("The package cannot be kept.", fields={field: [sentence]})
+    return Invalid(_("The package cannot be kept."), fields={field: [sentence]})

@@ -16,6 +16,7 @@ import msgspec
 from django.db import transaction
 from django.db.models import Count
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from agents import events
 from agents.models import Agent
@@ -119,7 +120,7 @@ def remove_plugin(agent: Agent, name: str, *, by: Principal | str) -> None:
         if not AgentPlugin.objects.filter(agent_id=agent.pk, name=name).delete()[0]:
             if name in BUILT_IN:
                 return
-            raise NotFound("The agent has no such plug-in.")
+            raise NotFound(_("The agent has no such plug-in."))
         _renumber([agent])
         audit.record(by, "plugin.remove", agent, {"plugin": name})
 
@@ -128,14 +129,14 @@ def check_change(name: str, change: Change) -> dict[str, list[str]]:
     """Return what is wrong with a name and a change, by field."""
     wrong: dict[str, list[str]] = {}
     if not NAME.fullmatch(name):
-        wrong["name"] = ["Begin with a letter; small letters, digits and _; at most 40."]
+        wrong["name"] = [_("Begin with a letter; small letters, digits and _; at most 40.")]
     seconds = change.interval_seconds
     if seconds is not None and not _is_interval(seconds):
-        wrong["interval_seconds"] = ["Must be 1 second to 1 day."]
+        wrong["interval_seconds"] = [_("Must be 1 second to 1 day.")]
     if change.config is not None and (sentence := _config_error(change.config)):
         wrong["config"] = [sentence]
     if name in BUILT_IN and change.package_id:
-        wrong["package"] = ["This plug-in comes with the agent and takes no package."]
+        wrong["package"] = [_("This plug-in comes with the agent and takes no package.")]
     return wrong
 
 
@@ -146,16 +147,16 @@ def _is_interval(seconds: float) -> bool:
 def _config_error(config: Mapping[str, Any]) -> str:
     """Return what is wrong with a configuration, "" if nothing is."""
     if not isinstance(config, Mapping):
-        return "Must be an object of JSON."
+        return _("Must be an object of JSON.")
     try:
         size = len(msgspec.json.encode(config))
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
-        return "Must be an object of JSON."
+        return _("Must be an object of JSON.")
     if size > MAX_CONFIG_BYTES:
-        return f"At most {MAX_CONFIG_BYTES // 1024} KiB."
+        return _("At most %(limit)d KiB.") % {"limit": MAX_CONFIG_BYTES // 1024}
     if "\0" in repr(config) or r"\x00" in repr(config):
-        return "Must not contain the character NUL."  # PostgreSQL stores none
-    return "" if _depth(config) <= MAX_NESTING else "Too deeply nested."
+        return _("Must not contain the character NUL.")  # PostgreSQL stores none
+    return "" if _depth(config) <= MAX_NESTING else _("Too deeply nested.")
 
 
 def _depth(value: Any) -> int:
@@ -170,7 +171,7 @@ def _depth(value: Any) -> int:
 def _set(hosts: Sequence[Agent], name: str, *, by: Principal | str, change: Change) -> None:
     """Write the plug-in's row of each host, inside the caller's transaction."""
     if wrong := check_change(name, change):
-        raise Invalid("The plug-in cannot be set so.", fields=wrong)
+        raise Invalid(_("The plug-in cannot be set so."), fields=wrong)
     _require_hosts(hosts)
     if not hosts:
         return
@@ -216,8 +217,8 @@ def _apply(row: AgentPlugin, change: Change, *, by: Principal | str) -> None:
         row.package_id = change.package_id or None
     if row.package_id is None and row.name not in BUILT_IN:
         raise Invalid(
-            "The plug-in cannot be set so.",
-            fields={"package": ["Only built-in plug-ins need none; choose a package."]},
+            _("The plug-in cannot be set so."),
+            fields={"package": [_("Only built-in plug-ins need none; choose a package.")]},
         )
     row.updated_by = (by.name if isinstance(by, Principal) else str(by))[:200]
     row.updated_at = timezone.now()  # bulk_update does not do it by itself
@@ -229,8 +230,8 @@ def _package_id(tenant_id: str, name: str, package_id: int | None) -> int | None
         return package_id
     if not PluginPackage.objects.filter(pk=package_id, tenant_id=tenant_id, name=name).exists():
         raise Invalid(
-            "The plug-in cannot be set so.",
-            fields={"package": ["There is no such package of this plug-in."]},
+            _("The plug-in cannot be set so."),
+            fields={"package": [_("There is no such package of this plug-in.")]},
         )
     return package_id
 
@@ -239,9 +240,9 @@ def _require_hosts(hosts: Sequence[Agent]) -> None:
     """Raise Conflict for revoked hosts, NotFound for sub-agents: they are running tasks."""
     for host in hosts:
         if host.main_agent_id:
-            raise NotFound("There is no such host.")
+            raise NotFound(_("There is no such host."))
         if host.revoked_at:
-            raise Conflict("The agent was revoked.", code="revoked")
+            raise Conflict(_("The agent was revoked."), code="revoked")
 
 
 def _require_room(hosts: Sequence[Agent]) -> None:
@@ -250,7 +251,9 @@ def _require_room(hosts: Sequence[Agent]) -> None:
         counts = AgentPlugin.objects.filter(agent__in=chunk).order_by().values("agent_id")
         full = counts.annotate(number=Count("id")).filter(number__gte=MAX_PLUGINS_PER_AGENT)
         if full.exists():
-            raise Invalid(f"A host may have at most {MAX_PLUGINS_PER_AGENT} plug-ins.")
+            raise Invalid(
+                _("A host may have at most %(limit)d plug-ins.") % {"limit": MAX_PLUGINS_PER_AGENT}
+            )
 
 
 def _hosts_with(tenant_id: str, labels: Mapping[str, str]) -> list[Agent]:
@@ -262,7 +265,10 @@ def _hosts_with(tenant_id: str, labels: Mapping[str, str]) -> list[Agent]:
     ]
     if len(hosts) > MAX_HOSTS_AT_ONCE:
         # The writer's lock must not be held for minutes.
-        raise Invalid(f"At most {MAX_HOSTS_AT_ONCE} hosts at once; narrow it by labels.")
+        raise Invalid(
+            _("At most %(limit)d hosts at once; narrow it by labels.")
+            % {"limit": MAX_HOSTS_AT_ONCE}
+        )
     return hosts
 
 

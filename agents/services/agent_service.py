@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from agent_client.protocol.messages import Answer, Heartbeat
 from agents import fleet
 from agents.choices import AgentStatus
@@ -28,7 +30,7 @@ def get_agent(agent_id: str, *, tenant_id: str | None = None) -> Agent:
     known = Agent.objects.all() if tenant_id is None else Agent.objects.of_tenant(tenant_id)
     agent: Agent | None = known.filter(id=agent_id).first()
     if agent is None:
-        raise NotFound("There is no such agent.")
+        raise NotFound(_("There is no such agent."))
     return agent
 
 

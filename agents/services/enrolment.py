@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from agents import events
 from agents.labels import MAX_NAME_CHARACTERS, label_errors
@@ -53,12 +54,14 @@ def create_enrolment_token(
     """
     fields: dict[str, list[str]] = {}
     if not 1 <= max_uses <= MAX_USES:
-        fields["max_uses"] = [f"Must be between 1 and {MAX_USES}."]
+        fields["max_uses"] = [_("Must be between 1 and %(limit)d.") % {"limit": MAX_USES}]
     if not 1 <= valid_seconds <= MAX_VALID_SECONDS:
-        fields["valid_seconds"] = [f"Must be between 1 and {MAX_VALID_SECONDS} (90 days)."]
+        fields["valid_seconds"] = [
+            _("Must be between 1 and %(limit)d (90 days).") % {"limit": MAX_VALID_SECONDS}
+        ]
     fields |= label_errors(labels or {})
     if fields:
-        raise Invalid("The enrolment token cannot be made.", fields=fields)
+        raise Invalid(_("The enrolment token cannot be made."), fields=fields)
     fresh = secrets.make(secrets.ENROLMENT_PREFIX)
     with write_transaction():
         _ensure_token_quota(tenant)

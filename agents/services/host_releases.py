@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from agent_client.protocol.releases import ReleaseState
 from agents import events
@@ -65,11 +66,13 @@ def upgrade_agent(agent: Agent, *, by: Principal | str, version: str = "") -> Ag
     release = offered(version)
     state = HostRelease.objects.filter(agent=agent).first()
     if agent.revoked_at:
-        raise Conflict("The agent was revoked.", code="revoked")
+        raise Conflict(_("The agent was revoked."), code="revoked")
     if state is None or not state.can_change:
         raise Conflict(
-            "This host does not take upgrades: its agent was not installed by the installer, "
-            "or its policy forbids it."
+            _(
+                "This host does not take upgrades: its agent was not installed by the installer, "
+                "or its policy forbids it."
+            )
         )
     with write_transaction():
         want(agent.id, version=release.version, sha256=release.sha256, size=release.size_bytes)
@@ -84,7 +87,8 @@ def offered(version: str) -> Release:
     found = releases.find(version) if version else releases.current()
     if found is None:
         raise Invalid(
-            "There is no such version.", fields={"version": [f"{version} is not on offer."]}
+            _("There is no such version."),
+            fields={"version": [_("%(version)s is not on offer.") % {"version": version}]},
         )
     return found
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from agents import delivery, events, fleet, hot, probe_duty
 from agents.choices import AgentStatus, AgentType
@@ -75,18 +76,19 @@ def update_agent(agent: Agent, *, by: Principal | str, **changes: Any) -> Agent:
     require_host(agent)
     if unknown := set(changes) - CHANGEABLE_FIELDS:
         raise Invalid(
-            "This cannot be changed.", fields={name: ["Read-only."] for name in sorted(unknown)}
+            _("This cannot be changed."),
+            fields={name: [_("Read-only.")] for name in sorted(unknown)},
         )
     wrong = label_errors(changes.get("labels", {}))
     if "name" in changes:
         wrong |= name_errors(changes["name"])
     if wrong:
-        raise Invalid("The agent cannot be changed so.", fields=wrong)
+        raise Invalid(_("The agent cannot be changed so."), fields=wrong)
     with write_transaction():
         # Locked: a hello may bring other labels of the host at this moment.
         row = Agent.objects.select_for_update().filter(id=agent.id, revoked_at=None).first()
         if row is None:
-            raise Conflict("The agent was revoked.", code="revoked")
+            raise Conflict(_("The agent was revoked."), code="revoked")
         columns = dict(changes)
         if "labels" in changes:
             columns["given_labels"] = changes["labels"]
@@ -131,7 +133,7 @@ def revoke_agent(agent: Agent, *, by: Principal | str) -> Agent:
             is_draining=True,
         )
         if not changed:
-            raise Conflict("The agent was revoked before.", code="already_revoked")
+            raise Conflict(_("The agent was revoked before."), code="already_revoked")
         audit.record(by, "agent.revoke", agent)
         _announce(agent)
         transaction.on_commit(partial(delivery.announce_revoked, agent.id))
@@ -147,7 +149,7 @@ def _set_standing(
     require_host(agent)
     with write_transaction():
         if not Agent.objects.filter(id=agent.id, revoked_at=None).update(**facts):
-            raise Conflict("The agent was revoked.", code="revoked")
+            raise Conflict(_("The agent was revoked."), code="revoked")
         audit.record(by, action, agent, {"reason": reason[:MAX_REASON]} if reason else {})
         _announce(agent)
         probe_duty.hosts_changed(agent.tenant_id)
@@ -164,4 +166,4 @@ def _announce(agent: Agent) -> None:
 def require_host(agent: Agent) -> None:
     """Raise NotFound for a sub-agent: it is a running task, not a host."""
     if agent.type != AgentType.MAIN:
-        raise NotFound("There is no such host.")
+        raise NotFound(_("There is no such host."))

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from agents import database_clock, events
 from agents.choices import OPEN_ROLLOUTS, AgentStatus, RolloutState
@@ -52,18 +53,18 @@ def start_rollout(
     """
     release = offered(version)
     if wrong := label_errors(labels or {}):
-        raise Invalid("The roll-out cannot begin.", fields=wrong)
+        raise Invalid(_("The roll-out cannot begin."), fields=wrong)
     hosts = _hosts_for(by.tenant_id, labels or {}, release.sha256)
     try:
         ends = stage_ends(stages, len(hosts))
     except ValueError as error:
-        raise Invalid("The roll-out cannot begin.", fields={"stages": [str(error)]}) from error
+        raise Invalid(_("The roll-out cannot begin."), fields={"stages": [str(error)]}) from error
     if not hosts:
-        sentence = "No host with these labels can be upgraded to it."
-        raise Invalid("The roll-out cannot begin.", fields={"labels": [sentence]})
+        sentence = _("No host with these labels can be upgraded to it.")
+        raise Invalid(_("The roll-out cannot begin."), fields={"labels": [sentence]})
     with write_transaction():
         if RolloutHost.objects.filter(agent__in=hosts, rollout__state__in=OPEN_ROLLOUTS).exists():
-            raise Conflict("Some of these hosts are part of a roll-out that is not over.")
+            raise Conflict(_("Some of these hosts are part of a roll-out that is not over."))
         rollout = Rollout.objects.create(
             tenant_id=by.tenant_id,
             version=release.version,
@@ -124,7 +125,7 @@ def roll_back(rollout: Rollout, *, by: Principal) -> Rollout:
             rollout=rollout
         )
         if elsewhere.filter(agent__in=rollout.hosts.values("agent")).exists():
-            raise Conflict("Some of these hosts are part of another roll-out that is not over.")
+            raise Conflict(_("Some of these hosts are part of another roll-out that is not over."))
         _move(rollout, states, RolloutState.ROLLED_BACK, by=by, action="rollout.roll_back")
         for place in _places(rollout, upto=rollout.stage):
             if place.agent.release.wanted_sha256 != rollout.sha256:
@@ -268,7 +269,7 @@ def _move(
         )
         rollout.refresh_from_db()
         if not changed:
-            raise Conflict(f"The roll-out is {rollout.get_state_display()}.")
+            raise Conflict(_("The roll-out is %(state)s.") % {"state": rollout.get_state_display()})
         audit.record(by, action, rollout)
         _announce(rollout)
 

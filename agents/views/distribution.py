@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from agents.distribution import pip_archive, releases
@@ -45,7 +46,7 @@ def pip_wheel(request: HttpRequest) -> HttpResponse:
     """Answer the pip of this server, for hosts whose Python brings none."""
     data = pip_archive.read()
     if data is None:
-        raise NotFound("This server's Python environment has no pip.")
+        raise NotFound(_("This server's Python environment has no pip."))
     return _fresh(data, "application/octet-stream")
 
 
@@ -55,7 +56,7 @@ def wheel(request: HttpRequest, version: str) -> HttpResponse:
     """Answer the bytes of a version's wheel."""
     release = releases.find(version) or releases.current()
     if release.version != version:
-        raise NotFound("There is no such version of the agent.")
+        raise NotFound(_("There is no such version of the agent."))
     return _fresh(release.path.read_bytes(), "application/octet-stream")
 
 

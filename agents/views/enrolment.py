@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from agents.distribution.installer import command_for
@@ -47,7 +48,7 @@ def enrolment_state(request: HttpRequest, public_id: str) -> HttpResponse:
     principal = allowed(request, "agent.enrol")
     token = EnrolmentToken.objects.filter(tenant=principal.tenant, public_id=public_id).first()
     if token is None:
-        raise NotFound("There is no such token.")
+        raise NotFound(_("There is no such token."))
     context = {"token": token, "joined": joined_with(token, principal)}
     return render_fragment(request, "agents/_enrolment_state.html", context)
 

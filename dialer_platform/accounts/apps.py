@@ -1,6 +1,7 @@
 """App configuration: Users, tenants, memberships, API tokens and the audit trail."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class AccountsConfig(AppConfig):
@@ -8,7 +9,7 @@ class AccountsConfig(AppConfig):
 
     name = "dialer_platform.accounts"
     label = "accounts"
-    verbose_name = "Accounts"
+    verbose_name = _("Accounts")
 
     def ready(self) -> None:
         """Record signing in and out, and clean up after guessing."""

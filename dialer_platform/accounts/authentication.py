@@ -13,6 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 
+from django.utils.translation import gettext as _
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -95,12 +96,12 @@ class ApiTokenAuthentication(BaseAuthentication):
         header = request.headers.get("Authorization", "")
         if not header:
             return None
-        scheme, _, credential = header.partition(" ")
+        scheme, _blank, credential = header.partition(" ")
         if scheme.lower() != BEARER:
-            raise AuthenticationFailed("The Authorization header must be 'Bearer dpu_…'.")
+            raise AuthenticationFailed(_("The Authorization header must be 'Bearer dpu_…'."))
         principal = principal_by_token(credential.strip())
         if principal is None:
-            raise AuthenticationFailed("The token is unknown, mistyped, expired or revoked.")
+            raise AuthenticationFailed(_("The token is unknown, mistyped, expired or revoked."))
         _attach(request, principal)
         return principal.user, principal
 
@@ -119,7 +120,7 @@ class ConsoleSessionAuthentication(SessionAuthentication):
             return None
         principal = session_principal(request._request)
         if principal is None:
-            raise AuthenticationFailed("You belong to no tenant; ask an administrator.")
+            raise AuthenticationFailed(_("You belong to no tenant; ask an administrator."))
         _attach(request, principal)
         return principal.user, principal
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 from rest_framework.request import Request
 
 from dialer_platform.accounts.choices import Role, Scope
@@ -63,7 +64,7 @@ def principal_of(request: HttpRequest | Request) -> Principal:
     """Return the principal of a request; raises Unauthenticated when there is none."""
     principal = getattr(request, "principal", None)
     if not isinstance(principal, Principal):
-        raise Unauthenticated("Sign in or send a valid token.")
+        raise Unauthenticated(_("Sign in or send a valid token."))
     return principal
 
 

@@ -13,6 +13,7 @@ from tasks.alerts.choices import Event
 from tasks.alerts.problems import MAX_PROBLEMS, Problem
 from tasks.probes.choices import State
 from tasks.probes.models import Incident, Location, Probe
+from tasks.probes.sentences import said
 
 QUIET_STATES = (State.MAINTENANCE, State.PAUSED)
 LONGEST_CERTIFICATE_DAYS = 365
@@ -81,7 +82,7 @@ def labels_of(tags: Iterable[str]) -> dict[str, str]:
 def _incident(incident: Incident) -> Problem:
     """Return what is told of an outage."""
     probe = incident.probe
-    lines = (probe.target, incident.error or incident.reason)
+    lines = (probe.target, said(incident.error or incident.reason))
     return Problem(
         event=Event.PROBE_DOWN,
         key=f"incident:{incident.pk}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.http import HttpResponseBase
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import mixins, status, viewsets
@@ -209,5 +210,5 @@ def _object(data: Any) -> dict[str, Any]:
     if hasattr(data, "dict"):
         return dict(data.dict())
     if not isinstance(data, dict):
-        raise Invalid("Send a JSON object.")
+        raise Invalid(_("Send a JSON object."))
     return data

@@ -8,7 +8,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from dialer_platform.console import wording
 from dialer_platform.console.templatetags.console import badge
@@ -42,7 +42,7 @@ EVENT_WORDS = {
     "canceled": gettext_lazy("canceled"),
     "completed": gettext_lazy("completed"),
     "failed": gettext_lazy("failed"),
-    "finished": gettext_lazy("ended"),
+    "finished": pgettext_lazy("state", "ended"),
     "revoked": gettext_lazy("taken back from the agent"),
     "lost": gettext_lazy("given up: its host did not come back"),
     "unkillable": gettext_lazy("a process does not end, not even by SIGKILL"),

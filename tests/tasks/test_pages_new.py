@@ -192,3 +192,8 @@ def test_a_viewer_may_not(page_client, viewer_user, path):
 def test_markup_in_a_refused_name_is_text(client):
     data = {**FILLED, "name": '"><script>alert(1)</script>', "cpu_cores": "-1"}
     assert "<script>alert(1)" not in client.post("/tasks/new/", data).content.decode()
+
+
+def test_the_editor_is_named_in_the_readers_language(client):
+    html = client.get("/tasks/new/", headers={"Accept-Language": "zh-hans"}).content.decode()
+    assert 'aria-label="脚本"' in html

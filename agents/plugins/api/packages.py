@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import mixins, status
 from rest_framework.parsers import MultiPartParser
@@ -60,7 +61,10 @@ class PackageViewSet(
         body.is_valid(raise_exception=True)
         file = body.validated_data["file"]
         if file.size > MAX_PACKAGE_BYTES:
-            raise TooLarge(f"A package may have at most {MAX_PACKAGE_BYTES // 1024**2} MiB.")
+            raise TooLarge(
+                _("A package may have at most %(limit)d MiB.")
+                % {"limit": MAX_PACKAGE_BYTES // 1024**2}
+            )
         principal = principal_of(request)
         package = upload_package(
             tenant_id=principal.tenant_id,

@@ -6,6 +6,7 @@ import math
 import time
 from typing import Any
 
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import NotFound as NotFoundAnswer
@@ -46,7 +47,7 @@ def host_of(request: Request, agent_id: str) -> Agent:
     hosts = Agent.objects.visible_to(principal_of(request)).hosts()
     agent: Agent | None = hosts.filter(id=agent_id).first()
     if agent is None:
-        raise NotFound("There is no such agent.")
+        raise NotFound(_("There is no such agent."))
     return agent
 
 
@@ -126,7 +127,7 @@ class PluginView(APIView):
         views = queries.views_of(agent, with_offered=True)
         found = next((view for view in views if view.name == name), None)
         if found is None:
-            raise NotFound("The agent has no such plug-in.")
+            raise NotFound(_("The agent has no such plug-in."))
         return Response(_serializer(request, agent, found).data)
 
 
@@ -169,7 +170,7 @@ class LinesView(APIView):
         agent = host_of(request, agent_id)
         text = request.query_params.get("limit", "200")
         if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= queries.MAX_LINES):
-            raise Invalid("Not valid.", fields={"limit": ["Must be 1 to 1000."]})
+            raise Invalid(_("Not valid."), fields={"limit": [_("Must be 1 to 1000.")]})
         lines = queries.lines_of(agent.pk, _name(name), limit=int(text))
         return Response(PluginLinesSerializer({"lines": lines}).data)
 
@@ -238,7 +239,7 @@ def _since(text: str) -> float:
     except ValueError:
         since = math.nan
     if not 0 <= since < 1e11:  # false for what is no number, too
-        raise Invalid("Not valid.", fields={"since": ["Must be seconds since the epoch."]})
+        raise Invalid(_("Not valid."), fields={"since": [_("Must be seconds since the epoch.")]})
     return since
 
 

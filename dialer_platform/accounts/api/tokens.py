@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
@@ -105,5 +106,5 @@ def full_principal(request: Request) -> Principal:
     """Return the caller; raises Forbidden for a token that was narrowed when it was made."""
     principal = principal_of(request)
     if principal.token_scope not in (None, Scope.ADMIN):
-        raise Forbidden("A narrowed token cannot make or revoke tokens.")
+        raise Forbidden(_("A narrowed token cannot make or revoke tokens."))
     return principal

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from dialer_platform.accounts import secrets
 from dialer_platform.accounts.choices import Scope
@@ -60,7 +61,7 @@ def revoke_token(token: ApiToken, *, by: Principal | str) -> None:
             revoked_at=timezone.now()
         )
         if not changed:
-            raise Conflict("The token is revoked already.", code="already_revoked")
+            raise Conflict(_("The token is revoked already."), code="already_revoked")
         audit.record(by, "token.revoked", token)
 
 

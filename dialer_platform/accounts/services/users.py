@@ -7,6 +7,7 @@ import secrets as random
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
 
 from dialer_platform.accounts.choices import Role
 from dialer_platform.accounts.models import Membership, Tenant, User
@@ -30,11 +31,14 @@ def create_tenant(*, name: str, by: Principal | str = COMMAND_LINE) -> Tenant:
     name = name.strip()
     tenant_id = slugify(name)[:64]
     if not tenant_id:
-        raise Invalid("The name needs a letter or digit.", fields={"name": ["Not usable."]})
+        raise Invalid(_("The name needs a letter or digit."), fields={"name": [_("Not usable.")]})
     with write_transaction():
         tenant, is_new = Tenant.objects.get_or_create(id=tenant_id, defaults={"name": name[:200]})
         if not is_new:
-            raise Conflict(f"There is a tenant {tenant_id!r} already.", code="tenant_exists")
+            raise Conflict(
+                _("There is a tenant “%(name)s” already.") % {"name": tenant_id},
+                code="tenant_exists",
+            )
         audit.record(by, "tenant.created", tenant, tenant_id=tenant.id)
     return tenant
 
@@ -52,7 +56,9 @@ def create_user(
     _require_valid(user, password)
     with write_transaction():
         if User.objects.filter(username=username).exists():
-            raise Conflict(f"There is a user {username!r} already.", code="user_exists")
+            raise Conflict(
+                _("There is a user “%(name)s” already.") % {"name": username}, code="user_exists"
+            )
         user.set_password(password)
         user.save()
         set_role(user=user, tenant=tenant, role=role, by=by)
@@ -63,11 +69,14 @@ def create_user(
 def set_role(*, user: User, tenant: Tenant, role: str, by: Principal | str) -> Membership:
     """Give a user a role in a tenant; raises Conflict if nobody could administer it then."""
     if role not in Role.values:
-        raise Invalid(f"{role!r} is not a role.", fields={"role": [", ".join(Role.values)]})
+        raise Invalid(
+            _("“%(name)s” is not a role.") % {"name": role},
+            fields={"role": [", ".join(Role.values)]},
+        )
     with write_transaction():
         if role != Role.ADMIN:
             _require_another_admin(user=user, tenant=tenant)
-        membership, _ = Membership.objects.update_or_create(
+        membership, _is_new = Membership.objects.update_or_create(
             user=user, tenant=tenant, defaults={"role": role}
         )
         detail = {"user": user.get_username(), "role": role}
@@ -95,7 +104,7 @@ def _require_another_admin(*, user: User, tenant: Tenant) -> None:
     admins = Membership.objects.filter(tenant=tenant, role=Role.ADMIN)
     is_admin = admins.filter(user=user).exists()
     if is_admin and not admins.exclude(user=user).exists():
-        raise Conflict("A tenant needs an administrator.", code="last_administrator")
+        raise Conflict(_("A tenant needs an administrator."), code="last_administrator")
 
 
 def _require_valid(user: User, password: str) -> None:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.utils import translation
+from django.utils.translation import gettext as _
 
 from dialer_platform.console import live
 from dialer_platform.storage import write_transaction
@@ -128,9 +129,9 @@ def _try(delivery: Delivery, now: datetime) -> None:
     """Send once and write down how it went."""
     delivery.attempts += 1
     try:
-        if not delivery.channel.is_enabled:
-            raise Undelivered("the channel is switched off", is_terminal=True)
         with translation.override(delivery.language):
+            if not delivery.channel.is_enabled:
+                raise Undelivered(_("The channel is switched off."), is_terminal=True)
             send(delivery.channel, message_of(delivery))
     except Undelivered as error:
         _note_failure(delivery, error, now)

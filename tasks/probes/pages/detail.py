@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from agent_client.protocol import probe_kinds
@@ -79,7 +80,7 @@ def settings_of(probe: Probe) -> list[tuple[str, Any]]:
     known = {one.name: one for one in probe_kinds.fields(probe.kind)} if _is_known(probe) else {}
     return [
         (
-            known[name].label if name in known else name,
+            _(known[name].label) if name in known else name,
             MASK if name in known and known[name].secret else value,
         )
         for name, value in probe.config.items()

@@ -150,7 +150,7 @@ class ProbeForm(forms.Form):
         self.stored = dict(probe.config) if probe else {}
         for setting in self.settings:
             self.fields[f"{PREFIX}{setting.name}"] = field_of(setting, is_stored=bool(self.stored))
-        self.fields["target"].help_text = self.spec.target_help
+        self.fields["target"].help_text = _(self.spec.target_help)
         self.fields["agents"].choices = _agents(principal)  # type: ignore[attr-defined]
         self.fields["parents"].choices = _others(principal, probe)  # type: ignore[attr-defined]
         for name, field in self.fields.items():
@@ -202,7 +202,9 @@ def field_of(setting: Field, *, is_stored: bool = False) -> forms.Field:
     if setting.type == "boolean":
         return forms.BooleanField(**common)
     if setting.type == "choice":
-        return forms.ChoiceField(choices=[(one, one) for one in setting.choices], **common)
+        return forms.ChoiceField(
+            choices=[(one, _("any") if one == "any" else one) for one in setting.choices], **common
+        )
     if setting.type in ("integer", "number"):
         field = forms.IntegerField if setting.type == "integer" else forms.FloatField
         limits: dict[str, Any] = {"min_value": setting.minimum, "max_value": setting.maximum}

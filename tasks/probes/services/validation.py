@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from dialer_platform.errors import Invalid
 from tasks.probes import kinds
 from tasks.probes.choices import Policy
+from tasks.probes.sentences import said
 
 MAX_NAME_CHARACTERS = 200
 MAX_TARGET_CHARACTERS = 2_000
@@ -95,7 +96,7 @@ def _check_kind(complete: Cleaned, errors: Errors) -> None:
     """Add what the kind says of target and config; raises Invalid when anything is wrong."""
     if not errors.keys() & {"kind", "target", "config"}:
         found = kinds.check(complete["kind"], complete["target"], complete["config"])
-        errors.update({name: [str(line) for line in lines] for name, lines in found.items()})
+        errors.update({name: [said(line) for line in lines] for name, lines in found.items()})
     if errors:
         _raise(errors)
 

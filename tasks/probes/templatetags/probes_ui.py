@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from dialer_platform.console.drawing import Segment
 from dialer_platform.console.templatetags.console import badge
+from tasks.probes import sentences
 from tasks.probes.choices import TONES, Outcome, State
 from tasks.probes.pages.uptime import Tally
 
@@ -45,6 +46,15 @@ PHASE_WORDS = {
     "send": gettext_lazy("send"),
     "ttfb": gettext_lazy("first byte"),
     "transfer": gettext_lazy("transfer"),
+}
+MISSED_WORDS = {
+    "overrun": gettext_lazy("the run before was not over"),
+    "queue_full": gettext_lazy("no thread was free"),
+    "late": gettext_lazy("it was too late to start"),
+    "suspended": gettext_lazy("the host was asleep"),
+    "agent_restart": gettext_lazy("the agent was restarted"),
+    "removed": gettext_lazy("the probe was taken away"),
+    "outbox_full": gettext_lazy("the host kept too many results"),
 }
 PHASE_TONES = ("quiet", "accent", "waiting", "running", "done", "failed")
 SECOND_MS = 1_000
@@ -89,6 +99,24 @@ def outcome_badge(outcome: str) -> SafeString:
 def run_state_label(state: str) -> Any:
     """Say whether a probe runs, waits for a thread, or has completed its last run."""
     return RUN_STATES.get(state, "—")
+
+
+@register.filter
+def phase_word(name: str) -> Any:
+    """Say a phase of a run; those that a kind has of its own stay as they are."""
+    return PHASE_WORDS.get(name, name)
+
+
+@register.filter
+def missed_because(reason: str) -> Any:
+    """Say why due runs were not executed."""
+    return MISSED_WORDS.get(reason, reason)
+
+
+@register.filter
+def said(text: str) -> str:
+    """Say in the reader's language what a host said in English."""
+    return sentences.said(str(text))
 
 
 @register.filter

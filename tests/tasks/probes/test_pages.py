@@ -142,6 +142,18 @@ def test_probe_is_made_by_the_form(browser) -> None:
     }
 
 
+def test_form_and_settings_are_said_in_chinese(browser) -> None:
+    browser.post("/probes/new/", FORM)
+    headers = {"Accept-Language": "zh-hans"}
+    form = browser.get("/probes/new/?kind=http", headers=headers).content.decode()
+    assert all(
+        words in form
+        for words in ("检查状态码、响应体和证书", "慢速阈值（毫秒）", "2xx。", "URL，例如")
+    )
+    detail = browser.get(Probe.objects.get().get_absolute_url(), headers=headers).content.decode()
+    assert "慢速阈值（毫秒）" in detail
+
+
 def test_defaults_are_left_out_of_the_configuration(browser) -> None:
     plain = {name: value for name, value in FORM.items() if not name.startswith("config-")}
     kept = {name: FORM[name] for name in FORM if name.startswith("config-max")}
@@ -227,7 +239,7 @@ def test_detail_shows_results_phases_and_percentiles(browser, seen, agent) -> No
     )
     text = text_of(browser, f"/probes/{seen.pk}/")
     assert "connection &lt;refused&gt;" in text
-    assert "3 runs missed: overrun" in text
+    assert '3 runs missed · <span title="overrun">the run before was not over</span>' in text
     assert "DNS 2.0 ms" in text
     assert "probe-failure" in text
 
@@ -273,6 +285,15 @@ def test_incidents_are_listed(browser, probe) -> None:
     assert "refused" in text_of(browser, "/probes/incidents/?open=1")
     Incident.objects.update(ended_at=timezone.now())
     assert "Nothing is down" in text_of(browser, "/probes/incidents/?open=1")
+
+
+def test_incident_that_is_over_is_said_to_have_ended(browser, probe) -> None:
+    now = timezone.now()
+    Incident.objects.create(tenant=probe.tenant, probe=probe, started_at=now, ended_at=now)
+    for path in ("/probes/incidents/", probe.get_absolute_url()):
+        html = browser.get(path, headers={"Accept-Language": "zh-hans"}).content.decode()
+        assert "已结束" in html
+        assert "结束时间" not in html
 
 
 def test_down_probe_needs_attention(browser, seen) -> None:
