@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from typing import Any
+from collections import defaultdict
+from typing import Any, NamedTuple
 
 import psycopg
 
 from tests.e2e.stack import Stack
+
+
+class StoredEnd(NamedTuple):
+    """What a task's row says of its end; of one that has ended it never changes again."""
+
+    status: str
+    reason: str
+    exit_code: int | None
+    signal: int | None
+    log_bytes: int
+    log_truncated_bytes: int
 
 
 def rows(stack: Stack, statement: str) -> list[tuple[Any, ...]]:
@@ -17,5 +30,38 @@ def rows(stack: Stack, statement: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(url) as connection:
             return connection.execute(statement).fetchall()
     path = stack.data / "database" / "dialer.sqlite3"
-    with sqlite3.connect(path) as database:
+    with contextlib.closing(sqlite3.connect(path, timeout=30)) as database:
         return database.execute(statement).fetchall()
+
+
+def stored_ends(stack: Stack) -> dict[int, StoredEnd]:
+    """Return every task's end as it is stored."""
+    columns = ", ".join(StoredEnd._fields)
+    return {
+        row[0]: StoredEnd(*row[1:]) for row in rows(stack, f"SELECT id, {columns} FROM tasks_task")
+    }
+
+
+def final_events(stack: Stack) -> dict[int, tuple[str, ...]]:
+    """Return the ends that each task's timeline shows, in their order."""
+    found: dict[int, list[str]] = defaultdict(list)
+    statement = (
+        "SELECT task_id, kind FROM tasks_taskevent"
+        " WHERE kind IN ('completed', 'failed', 'canceled') ORDER BY id"
+    )
+    for task_id, kind in rows(stack, statement):
+        found[task_id].append(kind)
+    return {task_id: tuple(kinds) for task_id, kinds in found.items()}
+
+
+def epoch_of(stack: Stack, agent: str) -> int:
+    """Return the number of the host's last connection, 0 for a host nobody knows."""
+    condition = f"name = '{agent}' AND main_agent_id IS NULL"
+    found = rows(stack, f"SELECT epoch FROM agents_agent WHERE {condition}")
+    return int(found[0][0]) if found else 0
+
+
+def lease_holder(stack: Stack) -> str:
+    """Return who does the periodic work, empty for nobody."""
+    found = rows(stack, "SELECT holder FROM dialer_platform_lease WHERE name = 'housekeeping'")
+    return str(found[0][0]) if found else ""
