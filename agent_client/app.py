@@ -21,10 +21,8 @@ import msgspec
 from agent_client import __version__
 from agent_client.booking import Ledger
 from agent_client.capacity import capacity_of, usable_cores
-from agent_client.catalogue import announce
 from agent_client.config import AgentConfig
 from agent_client.dispatch import Dispatcher
-from agent_client.errors import Terminal
 from agent_client.files.host import told_to_transfers
 from agent_client.health.endpoint import HealthEndpoint
 from agent_client.health.lag import LagMeter
@@ -379,18 +377,7 @@ class App:
         self.upgrader.welcomed()
         self.sampler.idle_seconds = message.heartbeat_interval
         if message.installation and message.installation != self.identity.installation:
-            self._store_installation(message.installation)
-
-    def _store_installation(self, installation: str) -> None:
-        """Write down whose host this is; what the disk refuses is tried at the next welcome."""
-        identity = msgspec.structs.replace(self.identity, installation=installation)
-        try:
-            self._state.save_identity(identity)
-        except Terminal as error:
-            # The rest of the welcome must follow: without it no log would be shipped.
-            announce(logger, "error", code=error.code, detail=error.detail, remedy=error.remedy)
-            return
-        self.identity = identity
+            self.identity = self._state.with_installation(self.identity, message.installation)
 
 
 def make_backoff(config: AgentConfig) -> Backoff:

@@ -48,7 +48,7 @@ class Family:
         return found
 
     def bury(self, *, spare: Iterable[int] = ()) -> None:
-        """Collect dead orphans, each by its pid; those to spare have somebody who waits for them."""
+        """Collect dead orphans, each by its pid, but for those that somebody waits for."""
         spared = set(spare)
         for process in psutil.Process().children():
             with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):

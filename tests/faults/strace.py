@@ -86,7 +86,7 @@ def _is_attached(process: subprocess.Popen[bytes], pids: Sequence[int], errors: 
 
 def threads_of(pid: int) -> list[str]:
     """Return the threads of a process."""
-    return os.listdir(f"/proc/{pid}/task")
+    return [one.name for one in Path(f"/proc/{pid}/task").iterdir()]
 
 
 def _tracer_of(thread: int, pid: int) -> int:

@@ -8,7 +8,6 @@ which are replaced in the process; strace does the same from outside (test_strac
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 

@@ -51,7 +51,7 @@ def test_services_die_and_come_back(tmp_path: Path) -> None:
 
 
 def test_periodic_work_is_taken_over(tmp_path: Path) -> None:
-    """Whoever does it is killed under load: first the process beside the server, then the server."""
+    """Whoever does it is killed under load: the server, then the process beside it."""
     with running_lab(tmp_path, wide_each=0) as lab:
         lab.stack.start_housekeeping()
         for _ in range(planned(short=1, long=20)):
