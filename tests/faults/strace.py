@@ -6,7 +6,6 @@ calls. What was not injected, by strace's own word, did not happen.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
