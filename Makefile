@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults check bench agent-wheel schema messages setup setup-dev clean
+.PHONY: help run test faults check bench agent-wheel agent-lock schema messages setup setup-dev clean
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ bench: setup-dev ## Measure on this machine and print the tables
 
 agent-wheel: setup ## Build the wheel of the agent into dist/
 	$(BIN)/python manage.py agent_wheel dist
+
+agent-lock: setup ## Write anew the digests of the packages that the agent's wheel pins (needs the index)
+	$(BIN)/python manage.py agent_lock
 
 schema: setup-dev ## Write the OpenAPI schema to build/openapi.yaml
 	@mkdir -p build

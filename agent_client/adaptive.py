@@ -35,6 +35,7 @@ class Controller:
         self._marks = marks
         self._cpu_cores = max(cpu_cores, 1)
         self._steps_down = 0
+        self._cause = ""
         self._stepped_at = float("-inf")
 
     @property
@@ -43,6 +44,11 @@ class Controller:
         lowered = FULL - self._steps_down * self._marks.step
         return round(max(lowered, self._marks.min_factor), 6)
 
+    @property
+    def cause(self) -> str:
+        """Return what lowered the factor last: cpu, load or both; "" while nothing is lowered."""
+        return self._cause if self._steps_down else ""
+
     def observe(self, *, now: float, cpu_percent: float, load_1m: float) -> bool:
         """Take one sample at a moment (monotonic seconds); return whether the factor changed."""
         if now - self._stepped_at < self._marks.cooldown_seconds:
@@ -50,6 +56,7 @@ class Controller:
         before = self.factor
         if self._is_high(cpu_percent, load_1m) and before > self._marks.min_factor:
             self._steps_down += 1
+            self._cause = self._cause_of(cpu_percent, load_1m)
         elif self._is_low(cpu_percent, load_1m) and self._steps_down:
             self._steps_down -= 1
         changed = self.factor != before
@@ -59,8 +66,14 @@ class Controller:
 
     def _is_high(self, cpu_percent: float, load_1m: float) -> bool:
         """Return whether the host has too much to do: either figure is enough."""
-        high_load = self._marks.load_high_factor * self._cpu_cores
-        return cpu_percent >= self._marks.cpu_high or load_1m >= high_load
+        return bool(self._cause_of(cpu_percent, load_1m))
+
+    def _cause_of(self, cpu_percent: float, load_1m: float) -> str:
+        """Return which figures are above their high marks, "" for none."""
+        is_cpu = cpu_percent >= self._marks.cpu_high
+        if load_1m < self._marks.load_high_factor * self._cpu_cores:
+            return "cpu" if is_cpu else ""
+        return "both" if is_cpu else "load"
 
     def _is_low(self, cpu_percent: float, load_1m: float) -> bool:
         """Return whether there is room again: both figures must say so."""
@@ -70,21 +83,26 @@ class Controller:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the agent allows itself now; bandwidth in MB/s, None for no limit."""
+    """What the agent allows itself now; bandwidth in MB/s, None for no limit.
+
+    cause says why it is less than usual: cpu, load or both.
+    """
 
     slots: int
     bandwidth_mb: float | None
     factor: float = FULL
+    cause: str = ""
 
 
 def limits_for(
     factor: float, *, slots: int, bandwidth_mb: float, min_bandwidth_mb: float
 ) -> Limits:
-    """Return the limits at a factor; one slot always stays, and the least bandwidth.
+    """Return the limits at a factor; of some slots one always stays, and the least bandwidth.
 
-    bandwidth_mb 0 means that none was configured: then there is nothing to lower.
+    slots 0 is the word of the host's owner and stays 0, whatever the load is. bandwidth_mb 0
+    means that none was configured: then there is nothing to lower.
     """
     lowered = max(bandwidth_mb * factor, min(min_bandwidth_mb, bandwidth_mb))
     # Rounded to the nearest: 0.9 of 5 slots is 5 (rounded down, the first step would cost one).
-    allowed = max(1, int(slots * factor + 0.5))
+    allowed = max(1, int(slots * factor + 0.5)) if slots > 0 else 0
     return Limits(allowed, lowered if bandwidth_mb else None, factor)

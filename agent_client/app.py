@@ -39,11 +39,12 @@ from agent_client.run_reports import RunReports
 from agent_client.runs import Runs
 from agent_client.sampler import Sampler
 from agent_client.state import Identity, StateDirectory
+from agent_client.system_info import collect_system_info
 from agent_client.system_news import SystemReporter
 from agent_client.tasks.identity import boot_id
 from agent_client.tasks.supervisor import LocalTask, Supervisor
 from agent_client.throttle import Throttle
-from agent_client.transport.backoff import Backoff
+from agent_client.transport.backoff import make_backoff
 from agent_client.transport.base import Endpoint, Transport
 from agent_client.transport.link import Link, Ways
 from agent_client.transport.polling import PollingTransport
@@ -101,7 +102,7 @@ class App:
         self._started: list[Part] = []
         self.session = Session(prefix=secrets.token_hex(4))
         self.link = self._make_link()
-        self.system = SystemReporter(resources, session=self.session, link=self.link)
+        self.system = self._make_system()
         self.logs = self._make_logs()
         self.ledger = Ledger(
             cpu_ids=usable_cores(self._capacity.cpu_cores),
@@ -226,6 +227,15 @@ class App:
             labels=dict(self.config.labels),
             holds=self.runs.holds(),
             release=self.upgrader.state(),
+        )
+
+    def _make_system(self) -> SystemReporter:
+        """Return what tells the host's facts, and whether scripts run apart from the agent."""
+        return SystemReporter(
+            self._resources,
+            session=self.session,
+            link=self.link,
+            collect=lambda used: collect_system_info(used) | {"isolation": self.policy.isolation},
         )
 
     def _make_link(self) -> Link:
@@ -378,14 +388,3 @@ class App:
         self.sampler.idle_seconds = message.heartbeat_interval
         if message.installation and message.installation != self.identity.installation:
             self.identity = self._state.with_installation(self.identity, message.installation)
-
-
-def make_backoff(config: AgentConfig) -> Backoff:
-    """Return the pauses and addresses that the configuration sets."""
-    connection = config.connection
-    return Backoff(
-        connection.servers,
-        initial_seconds=connection.ws_backoff_initial_ms / 1000,
-        max_seconds=connection.ws_backoff_max_ms / 1000,
-        tries_per_address=connection.ws_max_retries,
-    )

@@ -65,8 +65,8 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         ),
         "outbox_damaged": Entry(
             _E,
-            "发件箱文件 {segment} 已损坏, 已隔离",
-            "the outbox file {segment} is damaged and is set aside",
+            "发件箱文件 {segment} 已损坏, 已隔离, 丢失 {count} 条拨测结果",
+            "the outbox file {segment} is damaged and is set aside, {count} probe results are lost",
         ),
         "limits_adapted": Entry(
             _I,
@@ -85,6 +85,17 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
             "configuration reloaded, in effect: {live}; at the next start: {later}",
         ),
         "agent_stopped": Entry(_I, "Agent 已停止", "agent stopped"),
+        "plain_http": Entry(
+            _W,
+            "到 {server} 的连接未加密, 凭证可能被窃听 (connection.allow_plain_http)",
+            "the connection to {server} is not encrypted, its credential can be read on the way"
+            " (connection.allow_plain_http)",
+        ),
+        "policy_doubt": Entry(
+            _W,
+            "主机策略: {detail} (处理办法: {remedy})",
+            "the host's policy: {detail} (what to do: {remedy})",
+        ),
         "setting_note": Entry(_W, "配置提示: {note}", "configuration: {note}"),
         "error": Entry(
             _E,
@@ -168,6 +179,11 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
             _W,
             "日志队列已满, 丢弃 {count} 行",
             "the log queue was full, {count} lines were dropped",
+        ),
+        "console_full": Entry(
+            _W,
+            "此处不再写入更多行, 日志目录: {place}",
+            "no further lines are written here; directory of the log: {place}",
         ),
         "log_elsewhere": Entry(
             _W,

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from agent_client.addresses import is_exposed
 from agent_client.config_sources import Candidate, file_candidates, gather
 from agent_client.errors import ConfigError
 from agent_client.settings import Setting, convert, declared, setting
@@ -55,6 +56,9 @@ class ConnectionConfig:
     server_fingerprint: str = setting(
         "", "fingerprint", "SHA-256 of the server's certificate, the only one trusted then"
     )
+    allow_plain_http: bool = setting(
+        False, "truth", "send the credential to another machine unencrypted"
+    )
     transport: str = setting(
         "auto", "choice", "auto prefers the WebSocket and falls back", choices=TRANSPORTS
     )
@@ -77,6 +81,11 @@ class ConnectionConfig:
         return tuple(
             http_url(url) for url in (self.agent_server_url, self.agent_server_backup_url) if url
         )
+
+    @property
+    def exposed_servers(self) -> tuple[str, ...]:
+        """Return the addresses to which the credential goes unencrypted over a network."""
+        return tuple(url for url in self.servers if is_exposed(url))
 
     @property
     def ws_servers(self) -> tuple[str, ...]:
@@ -337,9 +346,24 @@ def _check_together(config: AgentConfig) -> None:
                 f"{config.value(low):g} is above {high} ({config.value(high):g})",
                 f"Lower {low} or raise {high}.",
             )
+    _check_encryption(config)
     if not config.connection.agent_server_url:
         key = "connection.agent_server_url"
         raise ConfigError(key, config.origins[key], "is empty", "Name the server's address.")
     if "/" in config.logging.log_name or config.logging.log_name in ("", ".", ".."):
         key = "logging.log_name"
         raise ConfigError(key, config.origins[key], "is not a file name", "Leave out slashes.")
+
+
+def _check_encryption(config: AgentConfig) -> None:
+    """Refuse to send a credential in clear to another machine, unless the owner wants it."""
+    for name in ("agent_server_url", "agent_server_backup_url"):
+        key = f"connection.{name}"
+        if is_exposed(config.value(key)) and not config.connection.allow_plain_http:
+            raise ConfigError(
+                key,
+                config.origins[key],
+                f"{config.value(key)} is not encrypted: who listens gets this host's credential",
+                "Use https://. On a network you trust: connection.allow_plain_http: true, or "
+                "AGENT_CONNECTION_ALLOW_PLAIN_HTTP=1.",
+            )

@@ -39,7 +39,7 @@ def read_file(path: Path) -> dict[str, Any]:
         raise _unreadable(path, error.strerror or "cannot be read") from error
     except UnicodeDecodeError as error:
         raise _unreadable(path, "is not UTF-8 text") from error
-    data = _parse(path, text) if text.strip() else {}
+    data = parse_text(path, text) if text.strip() else {}
     if data is None:
         return {}
     if not isinstance(data, dict):
@@ -78,8 +78,11 @@ def readable_by_others(path: Path) -> bool:
     return bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
 
 
-def _parse(path: Path, text: str) -> Any:
-    """Return the parsed text; the suffix .json means JSON, everything else YAML."""
+def parse_text(path: Path, text: str) -> Any:
+    """Return a file's parsed text; the suffix .json means JSON, everything else YAML.
+
+    Raises ConfigError, which never quotes the text.
+    """
     if path.suffix.lower() == ".json":
         try:
             return json.loads(text)

@@ -56,6 +56,7 @@ _EXIT_CODES: Mapping[str, ExitCode] = MappingProxyType(
         "enrollment_refused": ExitCode.REFUSED,
         "certificate_refused": ExitCode.REFUSED,
         "credential_refused": ExitCode.REFUSED,
+        "instance_conflict": ExitCode.REFUSED,
         "request_refused": ExitCode.API,
         "no_free_slot": ExitCode.INTERNAL,
         "no_free_cores": ExitCode.INTERNAL,
@@ -63,6 +64,7 @@ _EXIT_CODES: Mapping[str, ExitCode] = MappingProxyType(
         "script_type_unsupported": ExitCode.INTERNAL,
         "package_refused": ExitCode.INTERNAL,
         "plugin_unknown": ExitCode.INTERNAL,
+        "plugin_state_full": ExitCode.INTERNAL,
         "policy_denied": ExitCode.INTERNAL,
         "path_unusable": ExitCode.INTERNAL,
         "file_exists": ExitCode.INTERNAL,
@@ -102,8 +104,16 @@ class AgentError(Exception):
 
     @property
     def entry(self) -> ErrorEntry:
-        """Return the catalogue's entry; an unknown code reads as `internal`."""
-        return CATALOGUE.get(self.code, CATALOGUE["internal"])
+        """Return the catalogue's entry; a code that nobody knows reads as `internal`.
+
+        Codes of the server reach the agent in its answers and have their own remedies.
+        """
+        if self.code in CATALOGUE:
+            return CATALOGUE[self.code]
+        explained = CODES.get(self.code)
+        if explained is None:
+            return CATALOGUE["internal"]
+        return ErrorEntry(explained.sentence, explained.remedy)
 
     @property
     def remedy(self) -> str:

@@ -121,6 +121,7 @@ class Heart:
         return msgspec.structs.replace(
             resources,
             adaptive_factor=limits.factor,
+            adaptive_cause=limits.cause,
             slots_allowed=limits.slots,
             bandwidth_limit_mb=limits.bandwidth_mb,
         )

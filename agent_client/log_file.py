@@ -64,9 +64,7 @@ class LogFile(logging.Handler):
         self._name = name.removesuffix(".log")
         self._rotation = rotation
         self._clock = clock
-        self._ours = re.compile(
-            re.escape(self._name) + r"(\.\d{4}\.\d\d\.\d\d)?(\.\d{1,9})?\.log(\.gz)?"
-        )
+        self._ours = files_of(self._name)
         self._workers: list[threading.Thread] = []
         self._room = threading.Semaphore(2)
         self._tidying = threading.Lock()
@@ -183,6 +181,12 @@ class LogFile(logging.Handler):
             return beyond
         oldest = self._clock() - rotation.max_age_seconds
         return list({*beyond, *(path for path in older if path.stat().st_mtime < oldest)})
+
+
+def files_of(name: str) -> re.Pattern[str]:
+    """Return the pattern of all file names that a log of a name ever has."""
+    stem = re.escape(name.removesuffix(".log"))
+    return re.compile(stem + r"(\.\d{4}\.\d\d\.\d\d)?(\.\d{1,9})?\.log(\.gz)?")
 
 
 def open_for_append(path: Path) -> int:

@@ -3,7 +3,7 @@
 Callers use `logging.getLogger(__name__)`; a record is rendered in the caller's thread and
 handed to a bounded queue, so a slow disk or a stalled terminal never holds up the agent:
 when the queue is full the line is dropped and counted, and the log says how many. One
-thread writes console and file. Sub-processes append whole lines with `append_line`.
+thread writes file and console. Sub-processes append whole lines with `append_line`.
 Control characters are escaped and tokens are masked in every line. Standard library only.
 """
 
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from agent_client.catalogue import Language, Line
+from agent_client.console_log import ConsoleLog
 from agent_client.log_file import LogFile, Rotation, open_for_append
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 PACKAGE = "agent_client"
 QUEUE_SIZE = 10_000
 _STOP_SECONDS = 5.0
-_TOKEN = re.compile(r"\b(dp[aeu]_[A-Za-z0-9]{1,4})[A-Za-z0-9_]{8,}")
+_TOKEN = re.compile(r"\b(dp[aeptu]_[A-Za-z0-9_-]{1,4})[A-Za-z0-9_-]{8,}")
 # C0, DEL, C1, the separators that some viewers break lines at, and what reorders text.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -138,7 +139,8 @@ class _Writer(logging.handlers.QueueListener):
         if count:
             self._told += count
             line = Line("lines_dropped", count=count)
-            notice = logging.makeLogRecord({"msg": line, "levelname": "WARNING", "args": None})
+            level = {"levelname": "WARNING", "levelno": logging.WARNING}
+            notice = logging.makeLogRecord({"msg": line, "args": None, **level})
             super().handle(self._entrance.prepare(notice))
         super().handle(record)
 
@@ -213,7 +215,12 @@ def setup_logging(
     """
     kind = JsonFormatter if config.log_format == "json" else TextFormatter
     file, problem = _open_file(config, state_dir, clock)
-    stream = logging.StreamHandler(console or sys.stderr)
+    place = str(file.path.parent) if file else "-"
+    stream = ConsoleLog(
+        console or sys.stderr,
+        is_alone=file is None,
+        last_line=Line("console_full", place=place).text(language),
+    )
     log = AgentLog(kind(language), [file, stream] if file else [stream])
     log.attach(config.log_mode)
     if problem:
@@ -221,6 +228,11 @@ def setup_logging(
         line = Line("log_elsewhere", wanted=config.directory, problem=problem, used=used)
         logging.getLogger(__name__).warning(line)
     return log
+
+
+def fallback(state_dir: Path) -> Path:
+    """Return where the log is when its own directory cannot be used."""
+    return state_dir / "logs"
 
 
 def catch_unhandled(logger: logging.Logger) -> None:
@@ -271,7 +283,7 @@ def _open_file(
         compress=config.log_compress,
     )
     problem = ""
-    for directory in (config.directory, state_dir / "logs"):
+    for directory in (config.directory, fallback(state_dir)):
         try:
             return LogFile(directory, config.log_name, rotation, clock=clock), problem
         except OSError as error:

@@ -12,31 +12,26 @@ import logging
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_client.catalogue import announce
 from agent_client.config import AgentConfig
 from agent_client.errors import ConfigError, ExitCode
 from agent_client.health.service_manager import ServiceManager
-from agent_client.policy import POLICY_FILE, load_policy, write_default
+from agent_client.policy_file import host_policy
 from agent_client.protocol.messages import Heartbeat, Resources, ServerMessage, TaskSpec
 from agent_client.reload import changes_between
 from agent_client.state import Identity, StateDirectory
 
 if TYPE_CHECKING:
     from agent_client.app import App
+    from agent_client.policy import Policy
     from agent_client.resource_util import ResourceUtil
 
 logger = logging.getLogger(__name__)
 
 LIVENESS_VARIABLES = ("AGENT_LIVENESS_FD", "AGENT_PARENT_PIPE")
 """Name a descriptor; when its other end closes, whoever started this agent is gone."""
-
-
-def policy_file_of(config: AgentConfig) -> Path:
-    """Return where the host's policy is."""
-    return config.policy_file or config.state_dir / POLICY_FILE
 
 
 class MainAgent:
@@ -83,7 +78,7 @@ class MainAgent:
             return
         try:
             config = self._reload()
-            policy = load_policy(policy_file_of(config))
+            policy = host_policy(config, is_first_start=False)
         except ConfigError as error:
             announce(logger, "error", code=error.code, detail=error.detail, remedy=error.remedy)
             return
@@ -100,8 +95,8 @@ class MainAgent:
     async def register(self, resources: ResourceUtil) -> Identity:
         """Return this host's identity, from disk or by registering it; raises Terminal."""
         from agent_client import registration
-        from agent_client.app import make_backoff
         from agent_client.system_info import collect_system_info
+        from agent_client.transport.backoff import make_backoff
 
         identity = registration.stored_identity(self._config, self._state)
         if identity is not None:
@@ -180,11 +175,9 @@ class MainAgent:
             asyncio.to_thread(read_login_environment, logger=logger)
         )
         resources = ResourceUtil(state_dir=self._config.state_dir)
-        policy_file = policy_file_of(self._config)
         # Before anything is registered: a host that cannot trust its policy stays away.
-        policy = load_policy(policy_file)
+        policy = self._host_policy()
         identity = await self.register(resources)
-        write_default(policy_file)
         self._app = App(
             self._config,
             state=self._state,
@@ -196,6 +189,14 @@ class MainAgent:
         )
         await self.start_heartbeat()
         await self._app.failed
+
+    def _host_policy(self) -> Policy:
+        """Return what this host allows, with a line in the log about what is in doubt."""
+        is_first_start = self._state.load_identity() is None
+        policy = host_policy(self._config, is_first_start=is_first_start)
+        for doubt in policy.doubts():
+            announce(logger, "policy_doubt", detail=doubt.detail, remedy=doubt.remedy)
+        return policy
 
     def _listen_for_leave(self) -> None:
         """Leave on the usual signals, and when whoever started this agent is gone."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from agent_client.addresses import is_loopback
 from agent_client.catalogue import announce
 from agent_client.config import AgentConfig
 from agent_client.errors import Terminal
@@ -26,7 +27,6 @@ from agent_client.transport.base import (
     ANSWER_TIMEOUT_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
     ConnectionFailed,
-    is_loopback,
 )
 from agent_client.transport.trust import Trust
 

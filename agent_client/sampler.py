@@ -64,6 +64,8 @@ class Sampler:
         self.idle_seconds = 2.0
         """Pause between samples while no task runs."""
         self.latest = HostSample()
+        self.sampled_at: float | None = None
+        """When the last whole sample was taken, monotonic seconds."""
 
     def watch(self, key: TaskKey, watched: Watched) -> None:
         """Sample a task's processes from now on."""
@@ -124,6 +126,7 @@ class Sampler:
         while not self._stopping.is_set():
             try:
                 self.latest = self.sample()
+                self.sampled_at = time.monotonic()
             except Exception:  # a driver or /proc may fail in any way; beats must go on
                 logger.exception("the host could not be sampled")
             self._stopping.wait(BUSY_SECONDS if self._watched else self.idle_seconds)

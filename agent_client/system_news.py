@@ -10,6 +10,7 @@ a mount's use whole percents do.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -40,6 +41,7 @@ class SystemReporter:
         link: Flushing,
         collect: Callable[[ResourceUtil], dict[str, Any]] = collect_system_info,
         refresh_seconds: float = REFRESH_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Nothing is collected before `run` or `facts`."""
         self._resources = resources
@@ -48,10 +50,14 @@ class SystemReporter:
         self._collect = collect
         self._refresh_seconds = refresh_seconds
         self._told: dict[str, Any] = {}
+        self._clock = clock
+        self.looked_at: float | None = None
+        """When the facts were last collected, on the clock's scale."""
 
     def facts(self) -> dict[str, Any]:
         """Return the facts of this moment for a hello; they count as told."""
         found = self._collect(self._resources)
+        self.looked_at = self._clock()
         self._told = lasting(found)
         return found
 
@@ -64,6 +70,7 @@ class SystemReporter:
     async def look(self) -> bool:
         """Collect once and queue what changed; return whether anything did."""
         found = await asyncio.to_thread(self._collect, self._resources)
+        self.looked_at = self._clock()
         if lasting(found) == self._told:
             return False
         self._told = lasting(found)

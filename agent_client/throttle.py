@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import msgspec
@@ -101,12 +101,13 @@ class Throttle:
 
     def _limits(self) -> Limits:
         """Return the limits at the controller's factor."""
-        return limits_for(
+        limits = limits_for(
             self._controller.factor,
             slots=self._slots,
             bandwidth_mb=self._bandwidth_mb,
             min_bandwidth_mb=self._config.min_bandwidth_mb,
         )
+        return replace(limits, cause=self._controller.cause)
 
     def _write(self) -> None:
         """Write the limits over the former ones; not synced: after a crash they are new.

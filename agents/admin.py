@@ -5,20 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from agents.choices import TONES, AgentStatus
+from agents.labels import label_errors
 from agents.models import Agent, EnrolmentToken
 from agents.services.enrolment import create_enrolment_token
-from agents.services.main_agents import drain_agent, resume_agent, revoke_agent
+from agents.services.main_agents import (
+    MAX_REASON,
+    drain_agent,
+    pause_agent,
+    resume_agent,
+    revoke_agent,
+    update_agent,
+)
 from dialer_platform.accounts.admin import badge
 from dialer_platform.errors import DomainError
 
 Verb = Callable[..., Agent]
+
+
+class ReasonForm(ActionForm):
+    """The choice of an action, and why."""
+
+    reason = forms.CharField(label=_("Reason"), required=False, max_length=MAX_REASON)
+
+
+class AgentAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for mypy only
+    """Name and given labels of a host."""
+
+    def clean_given_labels(self) -> dict[str, str]:
+        """Return the labels, or say what is wrong with them."""
+        labels = self.cleaned_data.get("given_labels") or {}
+        errors = label_errors(labels) if isinstance(labels, dict) else {"labels": ["{…}"]}
+        if errors:
+            raise forms.ValidationError(errors["labels"])
+        return dict(labels)
 
 
 class RevokedFilter(admin.SimpleListFilter):
@@ -52,15 +80,18 @@ class AgentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for myp
         "slots",
         "version",
         "is_draining",
+        "is_paused",
         "last_heartbeat_time",
     )
-    list_filter = ("type", "status", "is_draining", RevokedFilter, "tenant")
+    list_filter = ("type", "status", "is_draining", "is_paused", RevokedFilter, "tenant")
     search_fields = ("id", "name", "address", "instance_id")
     list_select_related = ("tenant", "main_agent")
     exclude = ("token_public_id", "token_sha256")
-    actions = ("drain", "resume", "revoke")
+    actions = ("drain", "pause", "resume", "revoke")
+    action_form = ReasonForm
     ordering = ("-created_time",)
-    changeable = ("name", "labels")
+    form = AgentAdminForm
+    changeable = ("name", "given_labels")
 
     @admin.display(description=_("status"), ordering="status")
     def state(self, agent: Agent) -> SafeString:
@@ -81,31 +112,51 @@ class AgentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for myp
         names = [field.name for field in Agent._meta.fields]
         return [name for name in names if name not in (*self.changeable, *self.exclude)]
 
+    def save_model(self, request: HttpRequest, obj: Agent, form: Any, change: bool) -> None:
+        """Change the host as its page does; a revoked one stays as it is."""
+        words = {"name": obj.name, "labels": obj.given_labels}
+        try:
+            update_agent(obj, by=request.user.get_username(), **words)
+        except DomainError as error:
+            self.message_user(request, error.detail, messages.WARNING)
+
     @admin.action(description=_("Drain: offer no new tasks"))
     def drain(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
         """Drain the chosen hosts."""
-        self._each(request, queryset, drain_agent)
+        self._each(request, queryset, drain_agent, reason=_reason(request))
+
+    @admin.action(description=_("Pause: offer no new tasks, let probes rest"))
+    def pause(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
+        """Pause the chosen hosts."""
+        self._each(request, queryset, pause_agent, reason=_reason(request))
 
     @admin.action(description=_("Resume: offer tasks again"))
     def resume(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
         """Resume the chosen hosts."""
-        self._each(request, queryset, resume_agent)
+        self._each(request, queryset, resume_agent, reason=_reason(request))
 
     @admin.action(description=_("Revoke the credential for good"))
     def revoke(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
         """Revoke the chosen hosts."""
         self._each(request, queryset, revoke_agent)
 
-    def _each(self, request: HttpRequest, queryset: QuerySet[Agent], verb: Verb) -> None:
+    def _each(
+        self, request: HttpRequest, queryset: QuerySet[Agent], verb: Verb, **facts: str
+    ) -> None:
         """Call a service for every chosen host and report what it refused."""
         done = 0
         for agent in queryset:
             try:
-                verb(agent, by=request.user.get_username())
+                verb(agent, by=request.user.get_username(), **facts)
                 done += 1
             except DomainError as error:
                 self.message_user(request, f"{agent}: {error.detail}", messages.WARNING)
         self.message_user(request, _("%(count)d agents changed.") % {"count": done})
+
+
+def _reason(request: HttpRequest) -> str:
+    """Return why, as it stands beside the chosen action."""
+    return request.POST.get("reason", "").strip()[:MAX_REASON]
 
 
 @admin.register(EnrolmentToken)

@@ -1,11 +1,15 @@
 """How fast hosts may come back after a restart: so many handshakes a second, the rest wait.
 
 A fleet that reconnects at once would fill the writer with hellos and make everybody wait,
-also those who are in. Pure bookkeeping on the monotonic clock: who comes learns how long
-to wait, or that the line is too long; agents come again by themselves, jittered.
+also those who are in. The line is for hosts that have proven who they are, over the
+socket or by polling: strangers must not be able to fill it. Who finds it too long comes
+again by itself, jittered.
 """
 
 from __future__ import annotations
+
+import asyncio
+import time
 
 HANDSHAKES_PER_SECOND = 500.0
 LONGEST_WAIT_SECONDS = 5.0
@@ -13,7 +17,7 @@ LONGEST_WAIT_SECONDS = 5.0
 
 
 class Admission:
-    """Spaces arrivals evenly, with nothing to wait while there is no crowd."""
+    """Spaces arrivals evenly, with nothing to wait while there is no crowd; pure."""
 
     def __init__(
         self,
@@ -39,3 +43,11 @@ class Admission:
 
 
 admission = Admission()
+
+
+async def take_turn() -> bool:
+    """Wait for the turn of a host that says hello; False when the line is too long."""
+    turn = admission.arrive(time.monotonic())
+    if turn:
+        await asyncio.sleep(turn)
+    return turn is not None

@@ -16,7 +16,9 @@ from django.utils.translation import gettext as _
 
 from agents import history
 from agents.figures import number_of, text_of
+from agents.limits import limits_text
 from agents.portrait import Portrait
+from agents.services.host_releases import former_versions
 from agents.thread_pool import ThreadPoolFacts, thread_pool
 from dialer_platform.console.wording import KILO, size_of
 
@@ -60,6 +62,8 @@ class Card:
     pool: ThreadPoolFacts
     os: str
     load: str
+    limits: str = ""
+    former_versions: list[str] = field(default_factory=list)
     cpu_history: list[float] = field(default_factory=list)
     memory_history: list[float] = field(default_factory=list)
 
@@ -77,9 +81,17 @@ def card(portrait: Portrait) -> Card:
         pool=thread_pool(portrait.thread_pool),
         os=text_of(agent.system.get("os")),
         load=f"{number_of(portrait.resources.get('load_1m')):.1f}" if portrait.resources else "—",
+        limits=limits_text(portrait.resources, slots=agent.slots) if portrait.is_online else "",
+        former_versions=_former_versions(portrait),
         cpu_history=[number_of(one.get("cpu")) for one in samples],
         memory_history=[number_of(one.get("memory")) for one in samples],
     )
+
+
+def _former_versions(portrait: Portrait) -> list[str]:
+    """Return the versions that the host can be taken back to."""
+    release = portrait.release
+    return former_versions(portrait.agent) if release and release.can_change else []
 
 
 def cards(portraits: Iterable[Portrait]) -> list[Card]:
@@ -91,11 +103,13 @@ def cards(portraits: Iterable[Portrait]) -> list[Card]:
 
 
 def summary(found: list[Card]) -> str:
-    """Return "2 online · 1 offline · 6 of 10 GPUs busy"."""
+    """Return "2 online · 1 offline · 1 paused · 6 of 10 GPUs busy"."""
     online = sum(one.portrait.is_online for one in found)
     parts = [_("%(count)d online") % {"count": online}]
     if offline := len(found) - online:
         parts.append(_("%(count)d offline") % {"count": offline})
+    if paused := sum(one.portrait.agent.is_paused for one in found):
+        parts.append(_("%(count)d paused") % {"count": paused})
     gpus = [gpu for one in found if one.portrait.is_online for gpu in one.portrait.gpu_info]
     if gpus:
         busy = sum(is_busy(gpu) for gpu in gpus)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,8 +20,8 @@ from agent_client.protocol.messages import (
     ServerMessage,
     TasksBatch,
 )
-from agents import connections, credentials
-from agents.admission import admission
+from agents import connections, credentials, instances
+from agents.admission import take_turn
 from agents.connections import Connection
 from agents.conversation import Conversation
 from agents.principal import AgentPrincipal
@@ -64,22 +63,24 @@ class AgentConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no typ
 
         In a crowd each waits for its turn; when the line is too long, it is told to come again.
         """
-        turn = admission.arrive(time.monotonic())
-        if turn is None:
-            await self.send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
-            await self.send({"type": "websocket.close", "code": connections.CLOSE_TRY_AGAIN})
-            raise StopConsumer
-        if turn:
-            await asyncio.sleep(turn)
         try:
             principal = await self._authenticate()
+            elsewhere = await instances.stored(principal)
         except DomainError as error:
             log.info("a socket was refused", extra={"data": {"code": error.code}})
             await self.send({"type": "websocket.close", "code": connections.CLOSE_UNAUTHENTICATED})
             raise StopConsumer from error
+        is_admitted = await take_turn()
         await self.send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
+        if not is_admitted:
+            await self.send({"type": "websocket.close", "code": connections.CLOSE_TRY_AGAIN})
+            raise StopConsumer
         self.conversation = Conversation(
-            principal, client_address(self.scope), on_hello=self.begin, close=self.close
+            principal,
+            client_address(self.scope),
+            on_hello=self.begin,
+            close=self.close,
+            elsewhere=elsewhere,
         )
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(HELLO_SECONDS, self.close, connections.CLOSE_BAD_REQUEST)

@@ -21,7 +21,7 @@ from agent_client.protocol.messages import (
     Rejected,
     Welcome,
 )
-from agents import connections, hot, inbox, instances, pace, probe_duty, release_duty
+from agents import connections, delivery, hot, inbox, instances, pace, probe_duty, release_duty
 from agents.connections import Connection
 from agents.plugins import wanted
 from agents.principal import AgentPrincipal
@@ -44,13 +44,18 @@ class Conversation:
         *,
         on_hello: Callable[[Connection], None],
         close: Callable[[int], None],
+        elsewhere: instances.Stored = instances.NOBODY,
     ) -> None:
-        """Belong to the running loop; on_hello gets the connection to send from."""
+        """Belong to the running loop; on_hello gets the connection to send from.
+
+        elsewhere is who spoke with this credential last, to whatever process.
+        """
         self.connection: Connection | None = None
         self._principal = principal
         self._address = address
         self._on_hello = on_hello
         self._close = close
+        self._elsewhere = elsewhere
         self._loop = asyncio.get_running_loop()
         self._unconfirmed = 0
         self._unstored_bytes = 0
@@ -58,17 +63,26 @@ class Conversation:
     # --- in -------------------------------------------------------------------
 
     def receive(self, data: bytes | str) -> None:
-        """Take one frame: text holds messages, bytes a log chunk."""
+        """Take one frame: text holds messages, bytes a log chunk.
+
+        Nothing is taken any more once the host speaks through a newer socket: what it sent
+        here and was not acknowledged it repeats there.
+        """
+        if self.connection and self.connection.close_code:
+            return
+        unread: list[codec.Unread] = []
         try:
             if isinstance(data, bytes):
                 messages: Sequence[AgentMessage] = [codec.decode_chunk(data)]
             else:
-                messages = codec.decode_agent_frame(data)
+                messages = codec.decode_agent_frame(data, on_unread=unread.append)
         except codec.ProtocolError as error:
             self._refuse("", "invalid_message", str(error))
             return
         if self.connection is None and not self._greet(messages):
             return
+        for one in unread:
+            self._refuse(one.message_id, "invalid_message", one.detail)
         if any(isinstance(one, Heartbeat | Hello) and not self._is_own(one) for one in messages):
             self._refuse("", "agent_mismatch", "The credential belongs to another agent.")
             return
@@ -85,8 +99,8 @@ class Conversation:
         if not self._is_own(hello):
             self._close(connections.CLOSE_UNAUTHENTICATED)
             return False
-        if instances.is_other_alive(self._principal, hello.instance_id):
-            hot.note_conflict(self._principal, self._address)
+        if instances.is_other_alive(self._principal, hello.instance_id, self._elsewhere):
+            delivery.announce_conflict(self._principal, self._address)
             self._close(connections.CLOSE_INSTANCE_CONFLICT)
             return False
         self.connection = Connection(self._principal, hello.instance_id)
@@ -149,6 +163,8 @@ class Conversation:
             self._principal = AgentPrincipal(known.agent_id, known.tenant_id, reply.epoch)
             self.connection.principal = self._principal
             self.connection.welcome([_welcome(self._principal), *messages])
+            if reply.epoch < hot.epoch(known.agent_id):
+                self.connection.close(connections.CLOSE_SUPERSEDED)
         elif not self.connection.is_welcome:
             self._close(connections.CLOSE_TOO_SLOW)  # The hello could not be stored.
         else:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db import connection
 from django.utils import timezone
+
+TOLERANCE = timedelta(seconds=5)
+"""A stamp further ahead than this was made before the clock was set back: it says nothing."""
 
 
 def now() -> datetime:

@@ -7,13 +7,16 @@ agent that misses it is told by the reconciliation of its next beat.
 from __future__ import annotations
 
 from agent_client.protocol.messages import ServerMessage
-from agents import connections, credentials, inbox
+from agents import connections, credentials, hot, inbox
+from agents.principal import AgentPrincipal
 from agents.reply import Reply
 from dialer_platform.console import relay
 from dialer_platform.errors import Unavailable
 
 WAKE = "agent.wake"
 REVOKED = "agent.revoked"
+GREETED = "agent.greeted"
+CONFLICT = "agent.conflict"
 
 
 def deliver(agent_id: str, *messages: ServerMessage) -> bool:
@@ -42,6 +45,29 @@ def end_access(agent_id: str) -> None:
     connections.close(agent_id, connections.CLOSE_UNAUTHENTICATED)
 
 
+def announce_epoch(agent_id: str, epoch: int) -> None:
+    """End older connections of a host, here and in the other processes: it has a newer one.
+
+    Without it a process would deliver into a socket that nobody reads until its pings fail.
+    """
+    supersede(agent_id, epoch)
+    relay.broadcast(GREETED, {"agent_id": agent_id, "epoch": str(epoch)})
+
+
+def supersede(agent_id: str, epoch: int) -> None:
+    """Close the host's socket here if it is older; one that has no number yet gets its own."""
+    hot.note_epoch(agent_id, epoch)
+    connection = connections.get(agent_id)
+    if connection and connection.is_welcome and connection.principal.epoch < epoch:
+        connection.close(connections.CLOSE_SUPERSEDED)
+
+
+def announce_conflict(principal: AgentPrincipal, address: str) -> None:
+    """Have the host's page say that another instance uses its credential, in every process."""
+    hot.note_conflict(principal.agent_id, address)
+    relay.broadcast(CONFLICT, {"agent_id": principal.agent_id, "address": address})
+
+
 def on_wake(payload: dict[str, str]) -> None:
     """Answer another process's doorbell: reconcile a host that is connected here."""
     agent_id = payload["agent_id"]
@@ -64,7 +90,19 @@ def on_revoked(payload: dict[str, str]) -> None:
     end_access(payload["agent_id"])
 
 
+def on_greeted(payload: dict[str, str]) -> None:
+    """Answer another process's doorbell: a host said hello there."""
+    supersede(payload["agent_id"], int(payload["epoch"]))
+
+
+def on_conflict(payload: dict[str, str]) -> None:
+    """Answer another process's doorbell: it refused a second instance of a host."""
+    hot.note_conflict(payload["agent_id"], payload["address"])
+
+
 def listen() -> None:
     """Subscribe to the doorbells of the other server processes."""
     relay.on(WAKE, on_wake)
     relay.on(REVOKED, on_revoked)
+    relay.on(GREETED, on_greeted)
+    relay.on(CONFLICT, on_conflict)

@@ -16,6 +16,7 @@ class AgentFilter(django_filters.FilterSet):  # type: ignore[misc]  # the librar
     status = django_filters.ChoiceFilter(choices=AgentStatus.choices)
     name = django_filters.CharFilter(lookup_expr="icontains")
     draining = django_filters.BooleanFilter(field_name="is_draining")
+    paused = django_filters.BooleanFilter(field_name="is_paused")
     revoked = django_filters.BooleanFilter(method="by_revocation", label=_("revoked"))
 
     class Meta:

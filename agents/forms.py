@@ -37,7 +37,7 @@ class AgentChangeForm(forms.Form):
 
     def __init__(self, agent: Agent, data: Mapping[str, Any] | None = None) -> None:
         """Begin with what the host has."""
-        now = {"name": agent.name, "labels": format_labels(agent.labels)}
+        now = {"name": agent.name, "labels": format_labels(agent.given_labels)}
         super().__init__(data, initial=now)
         for field in self.fields.values():
             field.widget.attrs |= {"class": "field", "autocomplete": "off"}

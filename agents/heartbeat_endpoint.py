@@ -11,9 +11,12 @@ import re
 import struct
 from collections.abc import Iterator
 
+import msgspec
+
 from agent_client.protocol import codec
-from agent_client.protocol.messages import Answer, Heartbeat, Hello, LogChunk
-from agents import hot, inbox, instances, pace, probe_duty
+from agent_client.protocol.messages import Answer, Heartbeat, Hello, LogChunk, Rejected
+from agents import delivery, hot, inbox, instances, pace, probe_duty
+from agents.admission import take_turn
 from agents.plugins import wanted
 from agents.principal import AgentPrincipal
 from agents.raw_http import (
@@ -42,18 +45,30 @@ _MISSING = re.compile(r"required field `(\w+)`")
 async def beat(principal: AgentPrincipal, scope: Scope, receive: Receive, send: Send) -> None:
     """Take a heartbeat and answer what the agent has to know."""
     require_json(scope)
-    heartbeat = parse_heartbeat(await read_body(scope, receive, MAX_BEAT_BYTES))
+    unread: list[codec.Unread] = []
+    body = await read_body(scope, receive, MAX_BEAT_BYTES)
+    heartbeat = parse_heartbeat(body, on_unread=unread.append)
     if heartbeat.agent_id != principal.agent_id:
         raise Forbidden("The credential belongs to another agent.", code="agent_mismatch")
-    address = client_address(scope)
-    if instances.is_other_alive(principal, _instance_of(heartbeat)):
-        hot.note_conflict(principal, address)
+    address, instance_id = client_address(scope), _instance_of(heartbeat)
+    is_known = not instance_id or instances.speaks_here(principal, instance_id)
+    elsewhere = instances.NOBODY if is_known else await instances.stored(principal)
+    if instances.is_other_alive(principal, instance_id, elsewhere):
+        delivery.announce_conflict(principal, address)
         raise Conflict(
             "Another agent uses this credential now; enrol this host on its own.",
             code="instance_conflict",
         )
+    if _hello_of(heartbeat) and not await take_turn():
+        raise inbox.SlowDown("Too many hosts come back at once; come again.")
     hot.note_address(principal, address)
     answer = await inbox.receive(principal, [heartbeat])
+    if unread:
+        refusals = tuple(
+            Rejected(message_id=one.message_id, code="invalid_message", detail=one.detail)
+            for one in unread
+        )
+        answer = msgspec.structs.replace(answer, errors=answer.errors + refusals)
     await send_json(send, codec.encode(answer))
 
 
@@ -88,10 +103,10 @@ async def _store(principal: AgentPrincipal, piece: LogChunk) -> Reply:
         return reply
 
 
-def parse_heartbeat(body: bytes) -> Heartbeat:
+def parse_heartbeat(body: bytes, *, on_unread: codec.OnUnread | None = None) -> Heartbeat:
     """Return the heartbeat in a body; raises Invalid with the field that is wrong."""
     try:
-        return codec.decode_heartbeat(body)
+        return codec.decode_heartbeat(body, on_unread=on_unread)
     except codec.ProtocolError as error:
         text = str(error)
         found = _FIELD.search(text) or _MISSING.search(text)
@@ -123,7 +138,12 @@ def split_chunks(body: bytes) -> Iterator[LogChunk]:
         position = end
 
 
+def _hello_of(heartbeat: Heartbeat) -> Hello | None:
+    """Return the hello that a beat carries: the first one of a connection does."""
+    return next((one for one in heartbeat.messages if isinstance(one, Hello)), None)
+
+
 def _instance_of(heartbeat: Heartbeat) -> str:
     """Return the instance that a beat names, in itself or in the hello it carries."""
-    hellos = (one.instance_id for one in heartbeat.messages if isinstance(one, Hello))
-    return heartbeat.instance_id or next(hellos, "")
+    hello = _hello_of(heartbeat)
+    return heartbeat.instance_id or (hello.instance_id if hello else "")

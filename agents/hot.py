@@ -128,13 +128,12 @@ def note_reconciled(agent_id: str) -> None:
             hot.reconciled_at = time.monotonic()
 
 
-def note_conflict(principal: AgentPrincipal, address: str) -> None:
+def note_conflict(agent_id: str, address: str) -> None:
     """Remember that another instance used the agent's credential; its page says so."""
     with _guard:
-        hot = _agents.get(principal.agent_id)
-        if hot:
+        if hot := _agents.get(agent_id):
             hot.conflict_at, hot.conflict_address = time.monotonic(), address
-            _changed.add(principal.agent_id)
+            _changed.add(agent_id)
 
 
 def seconds_since_reconciled(agent_id: str) -> float:

@@ -25,6 +25,8 @@ MAX_WAITING = 20_000
 MAX_BATCH = 500
 MAX_TRIES = 5
 DATABASE_PAUSE_SECONDS = 0.5
+STALL_SECONDS = 10.0
+"""A batch takes milliseconds; one that takes longer says that the server is not ready."""
 MAX_LOGGED_CHARACTERS = 4_000
 
 
@@ -55,6 +57,11 @@ class Writer:
     def waiting(self) -> int:
         """Return how many submissions wait for the next commit."""
         return self._queue.waiting
+
+    @property
+    def is_moving(self) -> bool:
+        """Return whether messages are stored: no batch has been under way for long."""
+        return self._queue.busy_seconds < STALL_SECONDS
 
     def put(self, submission: Submission) -> bool:
         """Queue it for the next commit; False when the queue is full. Starts the thread."""

@@ -28,6 +28,11 @@ def format_labels(labels: Mapping[str, object]) -> str:
     return ", ".join(f"{name}={value}" for name, value in labels.items())
 
 
+def merged_labels(host: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """Return what matches: the labels of the host's own settings, below those people gave it."""
+    return {**host, **given}
+
+
 def label_errors(labels: Mapping[str, object]) -> dict[str, list[str]]:
     """Return what is wrong with labels, by field."""
     if len(labels) > MAX_LABELS:

@@ -26,8 +26,8 @@ def hosts_of(principal: Principal) -> AgentQuerySet:
 
 
 def count_offline(principal: Principal) -> int:
-    """Return how many hosts are silent."""
-    return hosts_of(principal).offline().count()
+    """Return how many hosts are silent that are not meant to be."""
+    return hosts_of(principal).offline().filter(is_paused=False).count()
 
 
 def stats(principal: Principal, _obj: Any) -> Mapping[str, Any]:
@@ -39,7 +39,8 @@ def stats(principal: Principal, _obj: Any) -> Mapping[str, Any]:
 
 def attention(principal: Principal, _obj: Any) -> Mapping[str, Any]:
     """Return the hosts that are silent or hold processes that cannot be killed."""
-    wrong = hosts_of(principal).filter(Q(status=AgentStatus.OFFLINE) | Q(unkillable_tasks__gt=0))
+    silent = Q(status=AgentStatus.OFFLINE, is_paused=False)
+    wrong = hosts_of(principal).filter(silent | Q(unkillable_tasks__gt=0))
     return {"hosts": wrong.order_by("name")[:OVERVIEW_HOSTS]}
 
 

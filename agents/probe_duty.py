@@ -48,6 +48,10 @@ class ProbeProvider(Protocol):
         """Store results and return those refused, after the commit; raises Unavailable."""
         ...
 
+    def hosts_changed(self, tenant_id: str) -> None:
+        """Work out anew who probes what, after the commit of the caller's transaction."""
+        ...
+
 
 _provider: ProbeProvider | None = None
 
@@ -74,6 +78,12 @@ def register(provider: ProbeProvider) -> None:
 def revision(agent_id: str) -> int:
     """Return the number of the agent's set of probes, 0 while it is not known."""
     return _provider.revision(agent_id) if _provider else 0
+
+
+def hosts_changed(tenant_id: str) -> None:
+    """Say, in the transaction, that a host of the tenant is to probe more, less or nothing."""
+    if _provider:
+        _provider.hosts_changed(tenant_id)
 
 
 async def list_probes(

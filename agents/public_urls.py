@@ -10,6 +10,7 @@ app_name = "agent-distribution"
 urlpatterns = [
     path("install.py", distribution.install_py, name="agent-install-py"),
     path("install.sh", distribution.install_sh, name="agent-install-sh"),
+    path("pip.whl", distribution.pip_wheel, name="agent-pip"),
     path("release.json", distribution.release_info, name="agent-release"),
     path("dialer_agent-<str:version>-py3-none-any.whl", distribution.wheel, name="agent-wheel"),
 ]

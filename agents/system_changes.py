@@ -45,6 +45,12 @@ def with_changes(
     return facts
 
 
+def former_values(facts: Mapping[str, Any], what: str) -> list[str]:
+    """Return what one fact was before, the newest first and each once."""
+    rows = (one for one in _rows(facts.get(CHANGES)) if isinstance(one, dict))
+    return list(dict.fromkeys(str(one["before"]) for one in rows if one.get("what") == what))
+
+
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield what differs, as texts; a part that one side lacks is not known to differ."""
     if not old:

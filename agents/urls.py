@@ -6,7 +6,7 @@ from django.urls import path
 
 from agents.plugins.pages import host as plugins
 from agents.plugins.pages import packages as plugin_packages
-from agents.views import actions, detail, enrolment, listing, rollouts
+from agents.views import actions, detail, enrolment, listing, rollouts, standing
 
 app_name = "agents"
 urlpatterns = [
@@ -29,7 +29,8 @@ urlpatterns = [
     path("<slug:agent_id>/plugins/<slug:name>/switch/", plugins.switch, name="plugin-switch"),
     path("<slug:agent_id>/plugins/<slug:name>/remove/", plugins.remove, name="plugin-remove"),
     path("<slug:agent_id>/change/", detail.change, name="change"),
-    path("<slug:agent_id>/drain/", actions.drain, name="drain"),
-    path("<slug:agent_id>/resume/", actions.resume, name="resume"),
+    path("<slug:agent_id>/drain/", standing.stand, {"verb": "drain"}, name="drain"),
+    path("<slug:agent_id>/pause/", standing.stand, {"verb": "pause"}, name="pause"),
+    path("<slug:agent_id>/resume/", standing.stand, {"verb": "resume"}, name="resume"),
     path("<slug:agent_id>/revoke/", actions.revoke, name="revoke"),
 ]

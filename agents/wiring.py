@@ -5,7 +5,7 @@ from __future__ import annotations
 from agent_client.protocol.messages import Hello, SystemNews
 from agents import delivery, hot_flush, housekeeping, inbox
 from agents.services import presence, system_news
-from dialer_platform import runtime
+from dialer_platform import readiness, runtime
 
 
 def connect() -> None:
@@ -16,6 +16,7 @@ def connect() -> None:
     runtime.register("inbox", inbox.start, inbox.stop)
     runtime.register("agents flusher", hot_flush.start, hot_flush.stop)
     runtime.register("agents doorbell", start_listening, lambda: None)
+    readiness.register("messages", lambda: inbox.writer.is_moving)
     housekeeping.register()
 
 

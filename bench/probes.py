@@ -24,6 +24,7 @@ from urllib.parse import quote
 
 import psutil
 
+from agent_client.policy_file import POLICY_FILE, write_default
 from agent_client.protocol.probes import ProbeResult, ProbeTask
 from bench.figures import Row, percentile
 from bench.idle import MIB, cpu_seconds, tree_of
@@ -130,6 +131,8 @@ def _start_agent(server: FakeServer, directory: Path) -> subprocess.Popen[bytes]
     """Start an agent that is enrolled already."""
     identity = {"instance_id": "bench", "agent_id": AGENT_ID, "agent_token": TOKEN}
     (directory / "identity.json").write_text(json.dumps(identity))
+    # An enrolled host without a policy stays away.
+    write_default(directory / POLICY_FILE)
     command = [sys.executable, "-m", "agent_client", "main", "--server", server.url]
     options = ["--state-dir", str(directory), "--log-mode", "WARNING"]
     output = (directory / "agent.out").open("wb")

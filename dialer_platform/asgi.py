@@ -18,7 +18,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dialer_platform.settings")
 django.setup(set_prefix=False)  # Models can be imported only below this line.
 
 from agents import endpoints  # noqa: E402
-from dialer_platform import runtime  # noqa: E402
+from dialer_platform import readiness, runtime  # noqa: E402
 from dialer_platform.housekeeping.loop import HousekeepingLoop  # noqa: E402
 from dialer_platform.routing import websocket_application  # noqa: E402
 
@@ -43,6 +43,7 @@ pages = PagesHandler()
 _housekeeping = HousekeepingLoop()
 # Last to start and first to stop: its jobs use what the apps have registered before.
 runtime.register("housekeeping", _housekeeping.start, _housekeeping.stop)
+readiness.register("periodic work", _housekeeping.is_on_time)
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:

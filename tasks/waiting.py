@@ -199,7 +199,7 @@ def _lack_sentence(found: Shortfall) -> str:
             found.needed,
         ),
         Lack.KEPT: _("%(host)s is kept free for #%(needed)d, which has waited longer."),
-        Lack.DRAINING: _("%(host)s would fit, but is draining and takes no new tasks."),
+        Lack.DRAINING: _("%(host)s would fit, but is drained or paused and takes no new tasks."),
         Lack.OFFLINE: _("%(host)s would fit, but is offline."),
     }[found.lack]
 

@@ -6,6 +6,7 @@ from agent_client.protocol.messages import Accepted, Flagged, Refused, Result, S
 from agents import endpoints, hot_flush, inbox
 from dialer_platform import housekeeping, runtime
 from tasks.files import endpoints as file_endpoints
+from tasks.logs import usage
 from tasks.samples import curves
 from tasks.services import (
     log_intake,
@@ -20,9 +21,10 @@ from tasks.services import (
 
 OFFER_PASS_SECONDS = 1.0
 EXPIRE_OFFERS_SECONDS = 5.0
-LOST_AGENTS_SECONDS = 30.0
+LOST_AGENTS_SECONDS = 2.0
 OLD_KEYS_SECONDS = 3600.0
 OLD_FILES_SECONDS = 600.0
+LOG_USAGE_SECONDS = 600.0
 
 
 def connect() -> None:
@@ -43,5 +45,6 @@ def connect() -> None:
         "tasks.expired_offers", EXPIRE_OFFERS_SECONDS, offering.withdraw_expired_offers
     )
     housekeeping.register("tasks.lost_agents", LOST_AGENTS_SECONDS, losses.give_up_lost_agents)
+    housekeeping.register("tasks.log_usage", LOG_USAGE_SECONDS, usage.measure)
     housekeeping.register("tasks.old_keys", OLD_KEYS_SECONDS, submit.delete_old_keys)
     housekeeping.register("tasks.old_files", OLD_FILES_SECONDS, stored_files.remove_expired)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.test import Client
@@ -18,6 +19,13 @@ from dialer_platform.accounts.principal import Principal, principal_for
 from tests.e2e import prepared
 
 PASSWORD = "correct horse battery"
+LONGEST_ID = 60
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
@@ -139,9 +147,25 @@ def page_client(db) -> Callable[[User], Client]:
     return make
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the seeds of what was drawn at random, also when all went well."""
+    for report in (one for found in terminalreporter.stats.values() for one in found):
+        if getattr(report, "when", "") == "call":
+            for name, value in report.user_properties:
+                if name.endswith("_SEED"):
+                    terminalreporter.write_line(f"{name}={value} {report.nodeid}")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the end-to-end tests of a module on one worker: they share an installation."""
     for item in items:
         if item.get_closest_marker("e2e") and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a parameter of many characters by its beginning: reports stay readable."""
+    if not isinstance(val, str | bytes) or len(val) <= LONGEST_ID:
+        return None
+    return f"{argname} of {len(val)}: {val[:20]!r}"

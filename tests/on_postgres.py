@@ -16,7 +16,13 @@ import pytest
 from tests.services import POSTGRES_URL, fresh_database
 
 PLUGIN = "tests.storage_only"
-SUITES = ("tests/accounts", "tests/agents", "tests/tasks", "tests/templates_app")
+SUITES = (
+    "tests/accounts",
+    "tests/agents",
+    "tests/platform/test_housekeeping.py",
+    "tests/tasks",
+    "tests/templates_app",
+)
 
 
 def drop_leftovers(name: str) -> None:

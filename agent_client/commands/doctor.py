@@ -18,18 +18,18 @@ from typing import NamedTuple
 import msgspec
 import requests
 
+from agent_client.addresses import is_loopback
 from agent_client.capacity import INTERPRETERS
 from agent_client.commands.main import overrides
 from agent_client.commands.status import NoAnswer, ask
 from agent_client.config import AgentConfig, http_url, load_config
 from agent_client.errors import AgentError, ConfigError, ExitCode
 from agent_client.health.report import Health
-from agent_client.policy import POLICY_FILE, load_policy
+from agent_client.policy_file import load_policy, policy_file_of
 from agent_client.registration import trust_of
 from agent_client.state import Identity, StateDirectory
 from agent_client.storage import report
 from agent_client.sub_agent.group import make_group
-from agent_client.transport.base import is_loopback
 from agent_client.transport.polling import adapter_for
 from agent_client.transport.trust import Trust
 
@@ -73,13 +73,19 @@ def look_at_configuration(config: AgentConfig) -> Iterator[Finding]:
 
 def look_at_policy(config: AgentConfig) -> Iterator[Finding]:
     """Say what the host allows, or why its policy is not trusted."""
-    path = config.policy_file or config.state_dir / POLICY_FILE
+    path = policy_file_of(config)
+    if config.policy_file is None and not path.exists() and _identity(config) is None:
+        yield Finding("policy", "the first start of the agent writes it")
+        return
     try:
         policy = load_policy(path)
     except ConfigError as error:
         yield Finding("policy", f"{path}: {error.problem}", error.remedy)
-    else:
-        yield Finding("policy", f"allows {', '.join(policy.work) or 'nothing'}")
+        return
+    users = ", ".join(policy.users) or "nobody"
+    yield Finding("policy", f"allows {', '.join(policy.work) or 'nothing'}; tasks run as {users}")
+    for doubt in policy.doubts():
+        yield Finding("policy", doubt.detail, doubt.remedy)
 
 
 def look_at_state(config: AgentConfig) -> Iterator[Finding]:
@@ -138,6 +144,14 @@ def look_at_server(config: AgentConfig) -> Iterator[Finding]:
         yield Finding("server", f"{address} answers {status}", remedy)
 
 
+def look_at_encryption(config: AgentConfig) -> Iterator[Finding]:
+    """Say to which servers the credential goes unencrypted."""
+    for address in config.connection.exposed_servers:
+        detail = f"{address} is not encrypted: whoever listens gets this host's credential"
+        remedy = "Give the server a certificate (DIALER_TLS_CERT, DIALER_TLS_KEY) and use https://."
+        yield Finding("encryption", detail, remedy)
+
+
 def _health_status(address: str, trust: Trust) -> int:
     """Return the status that the server's health has; raises AgentError or OSError."""
     with requests.Session() as session:
@@ -193,6 +207,7 @@ CHECKS: tuple[Callable[[AgentConfig], Iterator[Finding]], ...] = (
     look_at_state,
     look_at_identity,
     look_at_server,
+    look_at_encryption,
     look_at_agent,
     look_at_storage,
     look_at_host,

@@ -76,6 +76,8 @@ def _run_agent(config: AgentConfig, *, reload: Callable[[], AgentConfig]) -> int
     catch_unhandled(logger)
     for note in config.warnings:
         announce(logger, "setting_note", note=note)
+    for server in config.connection.exposed_servers:
+        announce(logger, "plain_http", server=server)
     announce(
         logger,
         "agent_starting",

@@ -1,7 +1,7 @@
 """`python -m agent_client.files DESCRIPTOR`: move one file as the order behind it says.
 
 Prints what happens, which is the task's log, and ends with 0 when all was moved and with 1
-after one line that names the error and what to do about it.
+after one line that names the error and what to do about it; with 77 when that is the policy.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from agent_client.files.receiving import Target, receive
 from agent_client.files.roots import Roots, open_plain, unusable
 from agent_client.files.sending import send, send_bytes
 from agent_client.files.server import TransferServer
+from agent_client.protocol.transfers import POLICY_DENIED_EXIT
 from agent_client.transport.trust import Trust
 
 
@@ -109,6 +110,8 @@ def main(arguments: list[str]) -> int:
         steps[order.kind]()
     except AgentError as error:
         progress.say(f"{error.code}: {error.detail} {error.remedy}")
+        if error.code == "policy_denied":
+            return POLICY_DENIED_EXIT
     except (OSError, msgspec.MsgspecError, ValueError, IndexError) as error:
         text = getattr(error, "strerror", "") or str(error)
         name = getattr(error, "filename", None)

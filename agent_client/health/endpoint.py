@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from agent_client.health.pages import Page, page_for
@@ -20,11 +20,25 @@ from agent_client.health.report import Health
 logger = logging.getLogger(__name__)
 
 SOCKET_FILE = "health.sock"
+NOT_HERE = Page(
+    421,
+    "text/plain; charset=utf-8",
+    b"Ask for 127.0.0.1, [::1] or localhost: other names are not answered here.\n",
+)
 LOOPBACK = "127.0.0.1"
 MAX_REQUEST_BYTES = 4096
 REQUEST_SECONDS = 5.0
 MAX_AT_ONCE = 32
-_REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
+MAX_HEADERS = 64
+HOSTS = frozenset({"127.0.0.1", "[::1]", "localhost"})
+"""Names of this machine. A page of the web that has its own name point here is none."""
+_REASONS = {
+    200: "OK",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    421: "Misdirected Request",
+    503: "Service Unavailable",
+}
 
 
 class HealthEndpoint:
@@ -37,17 +51,21 @@ class HealthEndpoint:
         self._ask = ask
         self._servers: list[asyncio.Server] = []
         self._open = 0
+        self.addresses: list[str] = []
+        """Where it listens, for people."""
 
     async def start(self) -> None:
         """Listen; an agent that cannot works without, and says so."""
         try:
             self._servers.append(await self._listen_on_file())
+            self.addresses.append(SOCKET_FILE)
         except OSError as error:
             logger.warning("no local health endpoint: %s", error)
         if self._port:
             try:
-                server = await asyncio.start_server(self._answer, LOOPBACK, self._port)
+                server = await asyncio.start_server(self._answer_port, LOOPBACK, self._port)
                 self._servers.append(server)
+                self.addresses.append(f"{LOOPBACK}:{self._port}")
             except OSError as error:
                 logger.warning("port %d for health is not free: %s", self._port, error)
 
@@ -56,6 +74,7 @@ class HealthEndpoint:
         for server in self._servers:
             server.close()
         self._servers.clear()
+        self.addresses.clear()
         with contextlib.suppress(OSError):
             (self._state_dir / SOCKET_FILE).unlink()
 
@@ -65,22 +84,36 @@ class HealthEndpoint:
         directory = os.open(self._state_dir, os.O_RDONLY | os.O_DIRECTORY)
         try:
             name = f"/proc/self/fd/{directory}/{SOCKET_FILE}"
-            server = await asyncio.start_unix_server(self._answer, name)
+            server = await asyncio.start_unix_server(self._answer_file, name)
             (self._state_dir / SOCKET_FILE).chmod(0o600)
             return server
         finally:
             os.close(directory)
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer_file(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Answer at the socket file, which no browser can open, whatever it is called."""
+        await self._answer(reader, writer, is_port=False)
+
+    async def _answer_port(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Answer at the port, to those that call it by a name of this machine."""
+        await self._answer(reader, writer, is_port=True)
+
+    async def _answer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_port: bool
+    ) -> None:
         """Answer one request and close."""
         self._open += 1
         try:
             if self._open <= MAX_AT_ONCE:
                 async with asyncio.timeout(REQUEST_SECONDS):
                     line = (await reader.readline())[:MAX_REQUEST_BYTES]
-                    while (await reader.readline()).strip():
-                        pass
-                    writer.write(_encode(self._page(line)))
+                    headers = await _headers(reader)
+                    is_meant = not is_port or all(map(is_this_machine, _hosts_in(headers)))
+                    writer.write(_encode(self._page(line) if is_meant else NOT_HERE))
                     await writer.drain()
         except (TimeoutError, ValueError, ConnectionError):
             # A client that is slow, sends too long a line or leaves gets nothing.
@@ -97,6 +130,32 @@ class HealthEndpoint:
         page = page_for(words[1].partition("?")[0], self._ask())
         text = b"Ask for /live, /ready, /status or /metrics.\n"
         return page or Page(404, "text/plain; charset=utf-8", text)
+
+
+async def _headers(reader: asyncio.StreamReader) -> list[bytes]:
+    """Return the lines up to the empty one; raises ValueError for too many."""
+    lines: list[bytes] = []
+    while line := (await reader.readline()).strip():
+        lines.append(line)
+        if len(lines) > MAX_HEADERS:
+            raise ValueError("too many headers")
+    return lines
+
+
+def _hosts_in(headers: Iterable[bytes]) -> Iterator[str]:
+    """Yield what the request calls the server; a program may leave it out, a browser never."""
+    for line in headers:
+        name, _, value = line.decode("latin-1").partition(":")
+        if name.strip().lower() == "host":
+            yield value.strip()
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether a Host header, with or without a port, names this machine."""
+    name, colon, port = host.lower().rpartition(":")
+    if not colon or "]" in port:  # the colon is one of an IPv6 address
+        name, port = host.lower(), "0"
+    return name in HOSTS and port.isascii() and port.isdigit()
 
 
 def _encode(page: Page) -> bytes:

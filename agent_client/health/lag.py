@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
+
+from agent_client.recent import Recent
 
 EACH_SECONDS = 0.5
 KEPT = 240
@@ -18,16 +19,15 @@ class LagMeter:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin without samples."""
         self._clock = clock
-        self._samples: deque[float] = deque(maxlen=KEPT)
+        self._samples = Recent(KEPT)
 
     async def run(self) -> None:
         """Measure until canceled."""
         while True:
             due = self._clock() + EACH_SECONDS
             await asyncio.sleep(EACH_SECONDS)
-            self._samples.append(max(0.0, self._clock() - due))
+            self._samples.add(max(0.0, self._clock() - due))
 
     def percentile(self, share: float) -> float:
         """Return the lag in seconds that so large a share of the samples does not exceed."""
-        ordered = sorted(self._samples)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+        return self._samples.percentile(share)

@@ -1,7 +1,7 @@
 """The state of the agent at one moment, as data: what `status`, JSON and metrics show.
 
-Pure but for the parts it reads, each by one attribute. One line per loop says in words
-what it is doing, so that a person sees in five seconds which one stands still.
+Pure but for the parts it reads, each by one attribute. `lines` says in words what each part
+is doing, so that a person sees in five seconds which one stands still.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agent_client import __version__
+from agent_client.health.lines import lines_of
 
 if TYPE_CHECKING:
     from agent_client.app import App
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 READY_SILENCE_SECONDS = 10.0
 READY_SILENT_BEATS = 3
 MAX_LAG_SECONDS = 1.0
+MAX_OUTBOX_FILL = 0.8
+"""Beyond it there is little time left until results are dropped."""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +50,13 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     silence_seconds: float
     loop_lag_p50_seconds: float
     loop_lag_p99_seconds: float
+    spawn_p50_seconds: float = 0.0
+    """From asking for a sub-agent until its script's identity is known, of the last 1,000."""
+    spawn_p99_seconds: float = 0.0
+    outbox_results: int = 0
+    outbox_bytes: int = 0
+    outbox_fill: float = 0.0
+    """Share of the outbox's bound, 0 to 1."""
     disk_usage_percent: float
     memory_bytes: int
     cpu_percent: float
@@ -60,6 +70,8 @@ def health_of(app: App, *, now: float | None = None) -> Health:
     resources = app.sampler.latest.resources
     limits = app.throttle.limits
     pool = app.dialing.probe_pool()
+    backlog = app.dialing.backlog()
+    spawns = app.supervisor.spawn_seconds
     silence = max(0.0, moment - app.heart.heard_at)
     states = Counter(str(task.state) for task in app.supervisor.tasks().values())
     problems = tuple(_problems(app, silence))
@@ -72,7 +84,7 @@ def health_of(app: App, *, now: float | None = None) -> Health:
         uptime_seconds=round(moment - app.started_at, 3),
         is_ready=not problems,
         problems=problems,
-        loops=_loops(app, states, silence),
+        loops=lines_of(app, moment),
         tasks=dict(states),
         slots=limits.slots,
         slots_booked=app.ledger.slots_booked,
@@ -85,6 +97,11 @@ def health_of(app: App, *, now: float | None = None) -> Health:
         silence_seconds=round(silence, 3),
         loop_lag_p50_seconds=round(app.lag.percentile(0.5), 6),
         loop_lag_p99_seconds=round(app.lag.percentile(0.99), 6),
+        spawn_p50_seconds=round(spawns.percentile(0.5), 6),
+        spawn_p99_seconds=round(spawns.percentile(0.99), 6),
+        outbox_results=backlog.results,
+        outbox_bytes=backlog.size_bytes,
+        outbox_fill=round(backlog.fill, 4),
         disk_usage_percent=resources.disk_usage if resources else 0.0,
         memory_bytes=resources.agent_memory_bytes if resources else 0,
         cpu_percent=resources.agent_cpu_usage if resources else 0.0,
@@ -105,23 +122,12 @@ def _problems(app: App, silence: float) -> list[str]:
         found.append(
             f"The loop runs {app.lag.percentile(0.99):.1f} s late: the host is overloaded."
         )
+    fill = app.dialing.backlog().fill
+    if fill > MAX_OUTBOX_FILL:
+        found.append(
+            f"The outbox of probe results is {100 * fill:.0f} % full: the server takes none."
+        )
     stuck = sum(task.unkillable for task in app.supervisor.tasks().values())
     if stuck:
         found.append(f"Processes of {stuck} tasks survive KILL.")
     return found
-
-
-def _loops(app: App, states: Counter[str], silence: float) -> dict[str, str]:
-    """Return one line about each loop, in words."""
-    pool = app.dialing.thread_pool()
-    waiting = app.session.waiting
-    return {
-        "link": f"{app.link.transport_name}" if app.link.is_ready else "looking for the server",
-        "heart": f"last answer {silence:.1f} s ago, every {app.heart.interval_seconds:g} s",
-        "session": f"{waiting} waiting, {app.session.unconfirmed} unconfirmed",
-        "supervisor": ", ".join(f"{n} {state}" for state, n in sorted(states.items())) or "idle",
-        "logs": f"{app.logs.shipped_bytes} bytes shipped, {app.logs.repeats} repeats",
-        "throttle": f"factor {app.throttle.limits.factor:g}, {app.throttle.limits.slots} slots",
-        "probes": f"{pool.active_threads} of {pool.max_workers} threads, "
-        f"{pool.pending_tasks} waiting",
-    }

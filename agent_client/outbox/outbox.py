@@ -14,7 +14,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -90,7 +90,8 @@ class Outbox:
         self.dropped = found.dropped
         """Records dropped since the stream began."""
         self.damaged = len(found.damaged)
-        """Segments set aside because their bytes cannot be trusted."""
+        """Segments found at this start that are set aside: their bytes cannot be trusted."""
+        self._counted = found.counted
         self._segments = found.segments
         self._records_in_segment = 0
         """Of the segment in use; one of an earlier process is never written again."""
@@ -101,6 +102,18 @@ class Outbox:
         self._descriptor: int | None = None
         self._is_handed_out = False
         self._repair(found.torn, found.damaged, found.replaced)
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the bytes of all segments; waits for no disk, so it may be a moment old."""
+        return sum(segment.size for segment in tuple(self._segments))
+
+    @property
+    def fill(self) -> float:
+        """Return the share of the bound that is in use, whichever bound is nearer."""
+        limit = self._bounds.max_records
+        records = self.waiting / limit if limit else 0.0
+        return min(1.0, max(records, self.size_bytes / self._bounds.max_bytes))
 
     # --- writing --------------------------------------------------------------------
 
@@ -273,6 +286,7 @@ class Outbox:
             offset=self._offset,
             sequence=self._sequence,
             dropped=self.dropped,
+            counted=self._counted,
         )
         data = msgspec.json.encode(cursor)
         replace_file(self._files, CURSOR_NAME, data, is_durable=is_durable)
@@ -318,15 +332,18 @@ class Outbox:
         self._remove(segment)
 
     def _repair(
-        self, torn: Segment | None, damaged: Sequence[int], replaced: frozenset[int]
+        self, torn: Segment | None, damaged: Mapping[int, int], replaced: frozenset[int]
     ) -> None:
         """Cut a torn tail, tell damage, and finish removals that a crash interrupted."""
         if torn is not None:
             self._files.truncate(segment_name(torn.number), torn.size)
-        for number in damaged:
-            announce(logger, "outbox_damaged", segment=segment_name(number))
+        for number, lost in damaged.items():
+            announce(logger, "outbox_damaged", segment=segment_name(number), count=lost)
         for segment in [s for s in self._segments if s.number in replaced]:
             if segment is self._segments[-1]:
                 continue  # the snapshot of the last one is still needed
             self._segments.remove(segment)
             self._remove(segment)
+        if damaged:
+            with contextlib.suppress(OSError):  # then it is counted again at the next start
+                self._save_cursor()

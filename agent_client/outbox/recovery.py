@@ -1,8 +1,8 @@
 """Reads what an earlier process left in the outbox directory; decides, repairs nothing.
 
 The last segment may end in a torn record (the process died while writing), which is
-normal. Bytes that cannot be trusted anywhere else are damage: what stands before them is
-still delivered, then the file is set aside.
+normal. Bytes that cannot be trusted anywhere else are damage: what stands around them is
+still delivered, what stood there is counted as dropped, and the file is set aside.
 """
 
 from __future__ import annotations
@@ -13,8 +13,16 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from agent_client.outbox.damage import Content, count_missing
 from agent_client.outbox.filesystem import FileSystem
-from agent_client.outbox.segment import Kind, decode, segment_name, segment_number, sendable
+from agent_client.outbox.segment import (
+    HEAD_BYTES,
+    Kind,
+    decode,
+    segment_name,
+    segment_number,
+    sendable,
+)
 
 CURSOR_NAME = "cursor"
 SEQUENCE_SKIP = 2**32
@@ -40,6 +48,8 @@ class Cursor(msgspec.Struct, frozen=True):
     offset: int
     sequence: int
     dropped: int = 0
+    counted: tuple[int, ...] = ()
+    """Damaged segments whose loss is in dropped already."""
 
 
 @dataclass(slots=True)
@@ -50,6 +60,8 @@ class Segment:
     size: int
     created_at: float
     is_damaged: bool = False
+    base: int | None = None
+    """The opening's, None when the opening itself cannot be read."""
 
 
 @dataclass(slots=True)
@@ -63,7 +75,10 @@ class Recovered:
     next_sequence: int
     waiting: int = 0
     dropped: int = 0
-    damaged: list[int] = field(default_factory=list)
+    damaged: dict[int, int] = field(default_factory=dict)
+    """Segments found damaged for the first time, and how many records are lost in each."""
+    counted: tuple[int, ...] = ()
+    """All damaged segments."""
     torn: Segment | None = None
     """The last segment, when bytes behind its valid size have to be cut off."""
     replaced: frozenset[int] = frozenset()
@@ -91,29 +106,44 @@ def recover(files: FileSystem) -> Recovered:
         _add_segment(found, number, data, is_last=number == numbers[-1])
     _leave_out_repeats(found.segments, contents)
     _set_position(found, cursor, contents)
+    _count_losses(found, cursor, contents)
     found.next_sequence += SEQUENCE_SKIP if (numbers or cursor.stream) else 1
     return found
 
 
 def _add_segment(found: Recovered, number: int, data: bytes, *, is_last: bool) -> None:
     """Take one segment in: its valid size, and what its records say."""
-    segment = Segment(number, 0, 0.0)
+    # Without its opening a segment is taken to be as old as the one before it.
+    segment = Segment(number, 0, found.segments[-1].created_at if found.segments else 0.0)
+    trusted = 0
     for record, end in decode(data):
         segment.size = end
+        trusted += HEAD_BYTES + len(record.payload)
         found.next_sequence = max(found.next_sequence, record.sequence)
         if record.kind is Kind.OPENING:
             opening = msgspec.msgpack.decode(record.payload, type=Opening)
-            segment.created_at = opening.created_at
+            segment.created_at, segment.base = opening.created_at, opening.base
             found.next_sequence = max(found.next_sequence, opening.base)
             found.snapshot, found.tail = opening.snapshot, []
             found.stream = opening.stream
     found.tail += [record.payload for record, _ in sendable(data) if record.kind is Kind.RESULT]
-    if segment.size < len(data):
-        segment.is_damaged = not is_last
-        found.torn = segment if is_last else None
-        if not is_last:
-            found.damaged.append(number)
+    segment.is_damaged = trusted < (segment.size if is_last else len(data))
+    if is_last and segment.size < len(data):
+        found.torn = segment
     found.segments.append(segment)
+
+
+def _count_losses(found: Recovered, cursor: Cursor, contents: dict[int, bytes]) -> None:
+    """Count what is lost in damaged segments, each of them once in its life."""
+    rest = [one for one in found.segments if one.number not in found.replaced]
+    if found.torn is not None:
+        contents = {**contents, found.torn.number: contents[found.torn.number][: found.torn.size]}
+    segments = [Content(contents[one.number], one.base) for one in rest]
+    counts = count_missing(segments, confirmed=cursor.sequence)
+    damaged = {one.number: n for one, n in zip(rest, counts, strict=True) if one.is_damaged}
+    found.damaged = {number: n for number, n in damaged.items() if number not in cursor.counted}
+    found.counted = tuple(damaged)
+    found.dropped += sum(found.damaged.values())
 
 
 def _leave_out_repeats(segments: list[Segment], contents: dict[int, bytes]) -> None:
@@ -124,6 +154,7 @@ def _leave_out_repeats(segments: list[Segment], contents: dict[int, bytes]) -> N
     following: int | None = None
     for segment in reversed(segments):
         first: int | None = None
+        kept = 0
         for record, end in sendable(contents[segment.number][: segment.size]):
             if following is not None and record.sequence >= following:
                 break

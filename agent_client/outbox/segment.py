@@ -1,7 +1,8 @@
 """One record of the outbox as bytes, and how far a segment's bytes can be trusted.
 
 A record is a head (length, CRC-32, sequence, kind) and a payload. The checksum covers
-everything behind it, so a torn or rotten record is never taken for a whole one. Pure.
+everything behind it, so a torn or rotten record is never taken for a whole one. Reading
+goes on at the next whole record: what is damaged costs no other. Pure.
 """
 
 from __future__ import annotations
@@ -53,19 +54,28 @@ def encode(record: Record) -> bytes:
 
 
 def decode(data: bytes, start: int = 0) -> Iterator[Found]:
-    """Yield whole records from start on; ends at the first byte that cannot be trusted."""
+    """Yield whole records from start on, and pass over bytes that cannot be trusted."""
     position = start
     while position + HEAD_BYTES <= len(data):
-        length, checksum, sequence, kind = _HEAD.unpack_from(data, position)
-        end = position + HEAD_BYTES + length
-        if length > MAX_PAYLOAD_BYTES or end > len(data) or kind not in _KINDS:
-            return
-        payload = data[position + HEAD_BYTES : end]
-        head = data[position + 8 : position + HEAD_BYTES]
-        if zlib.crc32(payload, zlib.crc32(head, length)) != checksum:
-            return
-        yield Found(Record(sequence, payload, Kind(kind)), end)
-        position = end
+        found = _record_at(data, position)
+        if found is None:
+            position += 1
+        else:
+            yield found
+            position = found.end
+
+
+def _record_at(data: bytes, position: int) -> Found | None:
+    """Return the record that begins at a byte, None when none does."""
+    length, checksum, sequence, kind = _HEAD.unpack_from(data, position)
+    end = position + HEAD_BYTES + length
+    if length > MAX_PAYLOAD_BYTES or end > len(data) or kind not in _KINDS:
+        return None
+    payload = data[position + HEAD_BYTES : end]
+    head = data[position + 8 : position + HEAD_BYTES]
+    if zlib.crc32(payload, zlib.crc32(head, length)) != checksum:
+        return None
+    return Found(Record(sequence, payload, Kind(kind)), end)
 
 
 _KINDS = frozenset(Kind)

@@ -1,8 +1,10 @@
 """Opens files for reading where the host's policy allows it, wherever links lead.
 
-What counts is where the opened file really is, asked of the kernel after the open: a link
-that is swapped meanwhile changes nothing. Files below hidden directories (the agent's own
-state, with its credential) are refused even where a root contains them.
+Links are resolved first, as text, and the place they lead to is checked. Then it is opened
+step by step without following any link: so it is that place in this agent's own view of
+the file system. A link through /proc/<pid>/root says one place and leads to another, and a
+link may be swapped at any moment; neither is followed. Files below hidden directories (the
+agent's own state, with its credential) are refused even where a root contains them.
 """
 
 from __future__ import annotations
@@ -12,6 +14,10 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+_LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+"""Names a file without opening it: opening a device or a pipe can have effects."""
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
 
 class NotAllowed(Exception):
     """The file is elsewhere than the policy allows, or is none that can be read; says which."""
@@ -19,21 +25,31 @@ class NotAllowed(Exception):
 
 def open_allowed(path: str, *, directories: Sequence[str], hidden: Sequence[str]) -> int:
     """Return a descriptor of a plain file; raises NotAllowed or OSError."""
-    # Looked at first, so that nothing outside is even opened: that could have effects.
-    check_allowed(os.path.realpath(path), directories=directories, hidden=hidden)
-    # Without O_NONBLOCK a pipe would wait here for somebody who writes.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    real = os.path.realpath(path)
+    check_allowed(real, directories=directories, hidden=hidden)
+    place = _walk(real)
     try:
-        found = os.fstat(descriptor)
+        found = os.fstat(place)
         if not stat.S_ISREG(found.st_mode):
             raise NotAllowed(f"{path} is no plain file")
-        # A file deleted meanwhile has a made-up name in /proc, which compares to nothing.
+        # Deleted since: it must not keep its space for somebody who follows it.
         if found.st_nlink == 0:
             raise FileNotFoundError(path)
-        check_allowed(_place_of(descriptor, path), directories=directories, hidden=hidden)
-    except BaseException:
-        os.close(descriptor)
-        raise
+        return os.open(f"/proc/self/fd/{place}", _READ)
+    finally:
+        os.close(place)
+
+
+def _walk(real: str) -> int:
+    """Return a descriptor that names a place, reached without following a link."""
+    descriptor = os.open("/", _LOOK | os.O_DIRECTORY)
+    *parents, last = Path(real).parts[1:] or (".",)
+    for name, flags in [*((parent, os.O_DIRECTORY) for parent in parents), (last, 0)]:
+        try:
+            inner = os.open(name, _LOOK | flags, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = inner
     return descriptor
 
 
@@ -46,11 +62,3 @@ def check_allowed(real: str, *, directories: Sequence[str], hidden: Sequence[str
     # The default root is the home directory, and the agent keeps its credential below it.
     if any(place.is_relative_to(os.path.realpath(one)) for one in hidden):
         raise NotAllowed(f"{real} belongs to the agent")
-
-
-def _place_of(descriptor: int, path: str) -> str:
-    """Return where an open file is."""
-    try:
-        return str(Path(f"/proc/self/fd/{descriptor}").readlink())
-    except OSError:  # a system without /proc: the best there is
-        return os.path.realpath(path)

@@ -154,7 +154,8 @@ class Follower:
         # Compared only after the old file was read: its writer may hold it open for a while.
         then = os.fstat(old.descriptor)
         try:
-            now = Path(self.path).stat()
+            # The same text that is opened: a link through /proc would lead elsewhere each time.
+            now = Path(os.path.realpath(self.path)).stat()
         except OSError:
             # Renamed, more may still come; but a deleted file must not keep its space.
             if then.st_nlink:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 
 from agent_client.errors import Rejected
 from agent_client.plugins.builtin import MODULES
-from agent_client.plugins.runner import USUAL_PACE, Pace, Programs, Runner
+from agent_client.plugins.program import Programs
+from agent_client.plugins.runner import USUAL_PACE, Pace, Runner
 from agent_client.policy import Policy
 from agent_client.protocol.plugins import PluginSample, PluginState, PluginWanted
 
@@ -83,7 +84,9 @@ class PluginHost:
             # Since when it is refused must not move with every look at it.
             known = self._refused.get(wanted.name)
             since = known.since if known is not None else self._wall_clock()
-            return PluginState(wanted.name, "refused", detail=error.detail, since=since)
+            return PluginState(
+                wanted.name, "refused", detail=error.detail, code=error.code, since=since
+            )
         return None
 
     def _load(self, wanted: PluginWanted) -> None:
@@ -93,7 +96,7 @@ class PluginHost:
         if len(self._runners) >= MAX_PLUGINS:
             detail = f"this host runs at most {MAX_PLUGINS} plug-ins at once"
             self._refused[name] = PluginState(
-                name, "refused", detail=detail, since=self._wall_clock()
+                name, "refused", detail=detail, code="too_many", since=self._wall_clock()
             )
             return
         runner = Runner(wanted, programs=self._programs, on_sample=self._on_sample, pace=self._pace)

@@ -10,7 +10,7 @@ from pathlib import Path
 from agent_client.errors import Rejected
 from agent_client.plugins import builtin
 from agent_client.plugins.host import is_builtin
-from agent_client.plugins.runner import Program, Programs
+from agent_client.plugins.program import Program, Programs
 from agent_client.plugins.signing import refused
 from agent_client.plugins.store import PackageStore
 from agent_client.policy import Policy
@@ -31,10 +31,18 @@ class HostPrograms(Programs):
     """The programs of this host, below one directory of the agent's state."""
 
     def __init__(
-        self, state_dir: Path, policy: Callable[[], Policy], download: Callable[[str], bytes]
+        self,
+        state_dir: Path,
+        policy: Callable[[], Policy],
+        download: Callable[[str], bytes],
+        *,
+        hidden: Iterable[Path],
     ) -> None:
-        """Name the agent's state directory; policy is asked at every start."""
-        self._state_dir = state_dir
+        """Name the agent's state directory; policy is asked at every start.
+
+        hidden are files and directories that no plug-in may read: they hold credentials.
+        """
+        self._hidden = tuple(str(one) for one in hidden)
         self._root = state_dir / "plugins"
         self._policy = policy
         self._store = PackageStore(self._root, download=download)
@@ -90,5 +98,5 @@ class HostPrograms(Programs):
             directory=own,
             state_directory=own,
             directories=tuple(str(root) for root in self._policy().roots()),
-            hidden=(str(self._state_dir),),
+            hidden=self._hidden,
         )

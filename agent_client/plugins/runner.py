@@ -8,30 +8,34 @@ loop; `state` may be read from any thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 import msgspec
 
 from agent_client.errors import AgentError, Rejected
+from agent_client.plugins import quota
+from agent_client.plugins.plugin_log import PluginLog
 from agent_client.plugins.process import Misbehaved, PluginProcess
+from agent_client.plugins.program import Program, Programs
 from agent_client.plugins.wire import (
     ConfigError,
     Configured,
-    Log,
     Measured,
     Ready,
     bounded,
     configure,
     cut,
+    described,
 )
 from agent_client.protocol.plugins import (
+    MetricAbout,
     PluginCondition,
-    PluginPackage,
     PluginSample,
     PluginState,
     PluginWanted,
@@ -51,38 +55,8 @@ FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
 STABLE_SECONDS = 60.0
 """A plug-in that ran so long begins with short pauses again."""
-MAX_LOG_LINES_PER_MINUTE = 60
-_LEVELS = {"debug": logging.DEBUG, "warning": logging.WARNING, "error": logging.ERROR}
-
-
-class Program(NamedTuple):
-    """How to start a plug-in, and what the host lets it read."""
-
-    argv: tuple[str, ...]
-    directory: Path
-    state_directory: Path
-    directories: tuple[str, ...] = ()
-    hidden: tuple[str, ...] = ()
-    package: PluginPackage | None = None
-    note: str = ""
-    """What a person should know although the plug-in runs."""
-
-
-class Programs:
-    """What knows how to start plug-ins; `prepare` may install one before."""
-
-    async def prepare(self, wanted: PluginWanted) -> Program:
-        """Return the program; raises Rejected when the host does not allow it."""
-        raise NotImplementedError
-
-    async def worked(self, wanted: PluginWanted, program: Program) -> None:
-        """Note that the plug-in runs."""
-
-    async def failed(self, wanted: PluginWanted, program: Program, detail: str) -> None:
-        """Note that the plug-in did not come up."""
-
-    async def keep_only(self, names: Iterable[str]) -> None:
-        """Forget the plug-ins of all other names."""
+ABOUT_AGAIN_SECONDS = 3600.0
+"""How often a running plug-in's description goes again: the server may have lost it."""
 
 
 class _ConfigRefused(Exception):
@@ -132,8 +106,9 @@ class Runner:
         self.cut_values = 0
         """Metrics and lines that were more than a sample may hold."""
         self.guard_pid = 0
-        self._log_minute, self._log_lines = 0.0, 0
-        self.dropped_log_lines = 0
+        self._about: dict[str, MetricAbout] = {}
+        self._about_due = clock()
+        self.log = PluginLog(wanted.name, clock)
         self.state = PluginState(wanted.name, "starting", since=wall_clock())
 
     def update(self, wanted: PluginWanted) -> None:
@@ -149,7 +124,7 @@ class Runner:
 
     def give_up(self, detail: str) -> None:
         """Note that nobody runs the plug-in any more."""
-        self._set("failed", detail)
+        self._set("failed", detail, "internal")
 
     async def run(self) -> NoReturn:
         """Keep the plug-in active."""
@@ -158,8 +133,10 @@ class Runner:
             self._changed.clear()
             self._is_renewed = False
             began = self._clock()
-            # The reason of the last failure stays readable until the plug-in runs.
-            self._set("starting", self.state.detail)
+            # The reason of the last failure stays readable until the plug-in runs. One that
+            # keeps too much stays stopped until somebody has made room.
+            if self.state.condition != "stopped":
+                self._set("starting", self.state.detail)
             try:
                 await self._live()
             # Nobody failed: no pause, no count.
@@ -172,11 +149,15 @@ class Runner:
             # The same answer would come again; only a change of what is wanted or allowed helps.
             except Rejected as refusal:
                 logger.warning("plug-in %s is refused: %s", self._wanted.name, refusal.detail)
-                self._set("refused", refusal.detail)
+                self._set("refused", refusal.detail, refusal.code)
                 await self._changed.wait()
                 continue
+            except quota.StateFull as error:
+                self._stopped_for(error)
+                await self._until_room(error.directory)
+                continue
             except AgentError as error:
-                self._set("failed", error.detail)
+                self._set("failed", error.detail, error.code)
             except (Misbehaved, OSError) as error:
                 self._fail(str(error))
             # A plug-in that ran for long did not fail because of how it is started.
@@ -190,6 +171,9 @@ class Runner:
         """Run one process to its end, which is always told by an exception."""
         wanted = self._wanted
         program = await self._programs.prepare(wanted)
+        await asyncio.to_thread(quota.check_room, program.state_directory)
+        if self.state.condition == "stopped":
+            self._set("starting")
         process = await self._start(program)
         self.guard_pid = process.pid
         # One that misbehaved is not asked to stop: it has shown that it does not listen.
@@ -208,7 +192,7 @@ class Runner:
     async def _start(self, program: Program) -> PluginProcess:
         """Start the process; who is canceled meanwhile still knows it, and ends it."""
         starting = asyncio.ensure_future(
-            PluginProcess.start(program.argv, directory=program.directory, on_log=self._log)
+            PluginProcess.start(program.argv, directory=program.directory, on_log=self.log.put)
         )
         try:
             return await asyncio.shield(starting)
@@ -239,6 +223,7 @@ class Runner:
             raise Misbehaved(f"it calls itself {cut(ready.name)!r}, not {wanted.name!r}")
         version = program.package.version if program.package is not None else ready.version
         self.state = msgspec.structs.replace(self.state, version=version[:40])
+        self._about, self._about_due = described(ready), self._clock()
         await self._configure(process, program, wanted)
         process.send(b'{"type":"start"}\n')
 
@@ -267,14 +252,19 @@ class Runner:
         interval = max(MIN_INTERVAL_SECONDS, wanted.interval_seconds)
         # A wrong sensor shows within seconds, not after an interval of an hour.
         due = self._clock() + min(interval, FIRST_COLLECT_SECONDS)
+        look = self._clock() + quota.LOOK_SECONDS
         number = 0
         while True:
-            await self._wait(process, due - self._clock())
+            await self._wait(process, min(due, look) - self._clock())
             if self._changed.is_set():
                 wanted = await self._reconfigure(process, program, wanted)
                 interval = max(MIN_INTERVAL_SECONDS, wanted.interval_seconds)
                 # A shorter interval counts from now; the end of a long one is not waited for.
                 due = min(due, self._clock() + interval)
+                continue
+            if self._clock() >= look:
+                await asyncio.to_thread(quota.check_room, program.state_directory)
+                look = self._clock() + quota.LOOK_SECONDS
                 continue
             number += 1
             asked_at = self._clock()
@@ -311,10 +301,18 @@ class Runner:
             metrics, lines, refused = bounded(answer)
             self._count_cut(refused)
             if metrics or lines:
-                self._on_sample(PluginSample(self._wanted.name, at, metrics, lines))
+                about = self._about_if_due()
+                self._on_sample(PluginSample(self._wanted.name, at, metrics, lines, about))
             if not answer.more:
                 return
         raise Misbehaved(f"its answer has more than {MAX_PARTS} parts")
+
+    def _about_if_due(self) -> dict[str, MetricAbout]:
+        """Return what the metrics are, with the first sample and once an hour; else nothing."""
+        if self._clock() < self._about_due:
+            return {}
+        self._about_due = self._clock() + ABOUT_AGAIN_SECONDS
+        return self._about
 
     async def _wait(self, process: PluginProcess, seconds: float) -> None:
         """Wait for the next question; ends early when something else is wanted."""
@@ -339,9 +337,27 @@ class Runner:
         self._set("failed", detail)
         self.state = msgspec.structs.replace(self.state, restarts=self.state.restarts + 1)
 
-    def _set(self, condition: PluginCondition, detail: str = "") -> None:
+    async def _until_room(self, directory: Path) -> None:
+        """Wait until somebody has made room, or something else is wanted."""
+        while not self._changed.is_set():
+            await self._pause(quota.STOPPED_LOOK_SECONDS)
+            with contextlib.suppress(quota.StateFull):
+                await asyncio.to_thread(quota.check_room, directory)
+                return
+
+    def _stopped_for(self, full: quota.StateFull) -> None:
+        """Note that the plug-in keeps too much; since when does not move with every look."""
+        if self.state.condition != "stopped":
+            logger.warning("plug-in %s is stopped: %s", self._wanted.name, full.detail)
+            self._set("stopped", full.detail, full.code)
+
+    def _set(self, condition: PluginCondition, detail: str = "", code: str = "") -> None:
         self.state = msgspec.structs.replace(
-            self.state, condition=condition, detail=cut(detail), since=self._wall_clock()
+            self.state,
+            condition=condition,
+            detail=cut(detail),
+            code=code,
+            since=self._wall_clock(),
         )
 
     def _count_cut(self, refused: int) -> None:
@@ -349,21 +365,6 @@ class Runner:
         if refused and not self.cut_values:
             logger.warning("plug-in %s measures more than a sample may hold", self._wanted.name)
         self.cut_values += refused
-
-    def _log(self, message: Log) -> None:
-        """Pass on what the plug-in says, as long as it is not too much."""
-        # A plug-in must not be able to fill the disk by way of the agent's log.
-        minute = self._clock() // 60
-        if minute != self._log_minute:
-            if (left_out := self._log_lines - MAX_LOG_LINES_PER_MINUTE) > 0:
-                logger.warning("plug-in %s: %d lines left out", self._wanted.name, left_out)
-            self._log_minute, self._log_lines = minute, 0
-        self._log_lines += 1
-        if self._log_lines > MAX_LOG_LINES_PER_MINUTE:
-            self.dropped_log_lines += 1
-            return
-        level = _LEVELS.get(message.level, logging.INFO)
-        logger.log(level, "plug-in %s: %s", self._wanted.name, cut(message.text))
 
     def _fresh_pauses(self) -> Iterator[float]:
         return windows(

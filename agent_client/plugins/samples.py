@@ -12,7 +12,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from agent_client.protocol.plugins import MAX_SAMPLES_PER_REQUEST, PluginSample
+from agent_client.protocol.plugins import (
+    MAX_SAMPLES_PER_REQUEST,
+    MAX_VALUES_PER_REQUEST,
+    PluginSample,
+)
 
 MAX_WAITING = 10_000
 MAX_WAITING_BYTES = 8 * 1024 * 1024
@@ -24,6 +28,8 @@ class Encoded(NamedTuple):
 
     plugin: str
     data: bytes
+    values: int
+    """Numbers and lines in it."""
 
 
 class SampleBuffer:
@@ -43,7 +49,8 @@ class SampleBuffer:
     def put(self, sample: PluginSample) -> None:
         """Add a sample; the oldest make room for it."""
         # Encoded once, here: its size is then known, and sending again costs nothing.
-        encoded = Encoded(sample.plugin, msgspec.json.encode(sample))
+        values = len(sample.metrics) + len(sample.lines)
+        encoded = Encoded(sample.plugin, msgspec.json.encode(sample), values)
         with self._lock:
             self._waiting.append(encoded)
             self._bytes += len(encoded.data)
@@ -53,12 +60,13 @@ class SampleBuffer:
     def take(self, limit: int = MAX_SAMPLES_PER_REQUEST) -> list[Encoded]:
         """Return the next batch, oldest first; whoever takes it sends it or puts it back."""
         batch: list[Encoded] = []
-        size = 0
+        size = values = 0
         with self._lock:
             while self._waiting and len(batch) < limit:
                 size += len(self._waiting[0].data)
+                values += self._waiting[0].values
                 # At least one, however large: else nothing would ever move.
-                if batch and size > MAX_BATCH_BYTES:
+                if batch and (size > MAX_BATCH_BYTES or values > MAX_VALUES_PER_REQUEST):
                     break
                 batch.append(self._pop())
         return batch

@@ -56,6 +56,11 @@ def gauge(unit: str, help: str) -> Mapping[str, str]:
     return {"unit": unit, "help": help, "kind": "gauge"}
 
 
+def counter(unit: str, help: str) -> Mapping[str, str]:
+    """Return the same of a value that only grows, and may begin anew."""
+    return {"unit": unit, "help": help, "kind": "counter"}
+
+
 class Plugin:
     """Override what is needed; collect() is the only must."""
 

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from agent_client.config import AgentConfig
+from agent_client.files.host import own_files
 from agent_client.plugins.desired import PluginFile, make_sync
 from agent_client.plugins.host import PluginHost
 from agent_client.plugins.programs import HostPrograms
@@ -53,7 +54,11 @@ class Plugins:
         self._endpoint = endpoint
         self._downloads = make_backoff(config)
         self._programs = HostPrograms(
-            config.state_dir, policy=lambda: self._policy, download=self._download
+            config.state_dir,
+            policy=lambda: self._policy,
+            download=self._download,
+            # As for transfers: the configuration may hold a credential, too.
+            hidden=(config.state_dir, *own_files(config)),
         )
         self._host = PluginHost(
             programs=self._programs,

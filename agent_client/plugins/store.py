@@ -23,7 +23,8 @@ import msgspec
 
 from agent_client.plugins.pack import parse_manifest
 from agent_client.plugins.signing import check_signature, refused
-from agent_client.plugins.unpack import Content, is_unchanged, read_package, write_files
+from agent_client.plugins.unpack import is_unchanged, read_package, write_files
+from agent_client.protocol.package_archive import Content
 from agent_client.protocol.plugin_package import (
     MANIFEST_FILE,
     MAX_PACKAGE_BYTES,

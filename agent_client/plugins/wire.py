@@ -12,15 +12,18 @@ from typing import Any
 import msgspec
 
 from agent_client.protocol.plugins import (
+    MAX_HELP_CHARACTERS,
     MAX_LINE_CHARACTERS,
     MAX_LINES_PER_SAMPLE,
+    MAX_METRIC_NAME_CHARACTERS,
     MAX_METRICS_PER_SAMPLE,
+    MAX_UNIT_CHARACTERS,
+    MetricAbout,
     PluginWanted,
 )
 
 MAX_MESSAGE_BYTES = 64 * 1024
 """Of one line from a plug-in; the configuration may be as long in the other direction."""
-MAX_METRIC_NAME_CHARACTERS = 120
 MAX_VALUE = 1e30
 """Sums of values so large are still finite."""
 MAX_DETAIL_CHARACTERS = 500
@@ -105,22 +108,30 @@ def encode(kind: str, **fields: Any) -> bytes:
     return msgspec.json.encode({"type": kind, **fields}) + b"\n"
 
 
+def described(ready: Ready) -> dict[str, MetricAbout]:
+    """Return what a plug-in says of its metrics, as far as it may be long; "" for the rest."""
+    return {
+        name: MetricAbout(
+            unit=_plain(about.get("unit", ""))[:MAX_UNIT_CHARACTERS],
+            help=_plain(about.get("help", ""))[:MAX_HELP_CHARACTERS],
+            kind="counter" if about.get("kind") == "counter" else "gauge",
+        )
+        for name, about in list(ready.metrics.items())[:MAX_METRICS_PER_SAMPLE]
+        if _is_name(name)
+    }
+
+
 def bounded(measured: Measured) -> tuple[dict[str, float], tuple[str, ...], int]:
     """Return the metrics and lines that may go on, and how many of them may not."""
     metrics = {
         name: value
         for name, value in measured.metrics.items()
-        if 0 < len(name) <= MAX_METRIC_NAME_CHARACTERS
-        and name.isprintable()
-        and math.isfinite(value)
-        and abs(value) <= MAX_VALUE
+        if _is_name(name) and math.isfinite(value) and abs(value) <= MAX_VALUE
     }
     # The first ones: a plug-in lists what matters first, and order is kept.
     kept = dict(list(metrics.items())[:MAX_METRICS_PER_SAMPLE])
-    # No database stores a NUL in a text.
     lines = tuple(
-        line[:MAX_LINE_CHARACTERS].replace("\0", "\ufffd")
-        for line in measured.lines[:MAX_LINES_PER_SAMPLE]
+        _plain(line[:MAX_LINE_CHARACTERS]) for line in measured.lines[:MAX_LINES_PER_SAMPLE]
     )
     refused = len(measured.metrics) - len(kept) + len(measured.lines) - len(lines)
     return kept, lines, refused
@@ -129,3 +140,13 @@ def bounded(measured: Measured) -> tuple[dict[str, float], tuple[str, ...], int]
 def cut(text: str) -> str:
     """Return a detail as long as a state may carry."""
     return text[:MAX_DETAIL_CHARACTERS]
+
+
+def _is_name(name: str) -> bool:
+    """Return whether it can be the name of a metric."""
+    return 0 < len(name) <= MAX_METRIC_NAME_CHARACTERS and name.isprintable()
+
+
+def _plain(text: str) -> str:
+    """Return a text without NUL, which no database stores."""
+    return text.replace("\0", "\ufffd")

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from agent_client.addresses import is_loopback
 from agent_client.transport.base import (
     ANSWER_TIMEOUT_SECONDS,
     ConnectionFailed,
     Endpoint,
-    is_loopback,
 )
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024

@@ -22,6 +22,7 @@ from agent_client.probes.registry import KINDS, prepare
 from agent_client.probes.resolver import Resolver
 from agent_client.probes.selector_loop import SelectorLoop
 from agent_client.probes.targets import TargetPolicy
+from agent_client.probing.backlog import Backlog
 from agent_client.probing.clock import SteadyClock
 from agent_client.probing.load import SOCKET_RUNS, Limits
 from agent_client.probing.plan import Missed, first_after, phase_of
@@ -120,6 +121,19 @@ class Dialing:
             revision=parts.sync.revision if parts.sync else 0,
         )
 
+    def backlog(self) -> Backlog:
+        """Return what waits to be sent, nothing before the start; never waits itself."""
+        parts = self._parts
+        if parts is None:
+            return Backlog()
+        return Backlog(
+            results=parts.outbox.waiting,
+            size_bytes=parts.outbox.size_bytes,
+            fill=parts.outbox.fill,
+            failures=parts.uploader.failures if parts.uploader else 0,
+            refused=parts.uploader.rejected if parts.uploader else 0,
+        )
+
     def _take(self, probes: ProbeSet) -> None:
         """Use a set: on disk first, so that a restart knows what is counted from now on."""
         parts = self._parts
@@ -142,6 +156,7 @@ class _Parts:
         self.sync: ProbeSync | None = None
         self.uploader: Uploader | None = None
         self.watermarks = Watermarks()
+        self.clock = SteadyClock()
         self.outbox = _open_outbox(
             config.state_dir / "outbox", self, bounds_of(config.connection.ws_outbox_max_size)
         )
@@ -151,7 +166,6 @@ class _Parts:
         self.resolver = Resolver()
         self.limit(policy)
         self.loop = SelectorLoop(self.resolver, max_in_flight=SOCKET_RUNS + 1)
-        self.clock = SteadyClock()
         self.scheduler = Scheduler(
             agent_id,
             pool=DialPool(settings.max_workers),
@@ -220,14 +234,20 @@ def _open_outbox(directory: Path, parts: _Parts, bounds: Bounds) -> Outbox:
         summarise=summed,
         snapshot=lambda: parts.watermarks.snapshot(),
         bounds=bounds,
+        # By the wall clock, one that is set forward would make all results too old at once.
+        clock=parts.clock,
     )
 
 
 def denied_kinds(policy: Policy) -> frozenset[str]:
-    """Return the kinds that the host's policy does not allow: a script probe is a script."""
+    """Return the kinds that the host's policy does not allow.
+
+    A script probe is a script, and it runs as the agent's own user.
+    """
     if "probes" not in policy.work:
         return frozenset(probe_kinds.names())
-    return frozenset() if "scripts" in policy.work else SCRIPT_KINDS
+    runs_scripts = "scripts" in policy.work and policy.allows_own_user
+    return frozenset() if runs_scripts else SCRIPT_KINDS
 
 
 def needs_thread(task: ProbeTask) -> bool:

@@ -144,8 +144,8 @@ class ResultWriter:
             self._watermarks.add(result)
         self._on_stored()
 
-    def _record(self, result: ProbeResult) -> Record:
-        sequence = self._outbox.take_sequence()
+    def _record(self, result: ProbeResult, sequence: int | None = None) -> Record:
+        sequence = self._outbox.take_sequence() if sequence is None else sequence
         return Record(sequence, payload_of(result, sequence, self._outbox.stream))
 
     def _keep(self, results: list[ProbeResult], records: list[Record]) -> None:
@@ -154,10 +154,11 @@ class ResultWriter:
         if over > 0:
             self.lost += over
             gaps = gaps_of(results[:over])
-            results, records = results[over:], records[over:]
-            # They take their place at the front, as what they stand for was there.
-            results[:0] = gaps
-            records[:0] = [self._record(gap) for gap in gaps]
+            # Their place and their sequences are of what they stand for: a higher one in
+            # front would have the reader take what follows for records it knows already.
+            freed = [record.sequence for record in records[over - len(gaps) : over]]
+            results = [*gaps, *results[over:]]
+            records = [*map(self._record, gaps, freed), *records[over:]]
         self._failed, self._failed_records = results, records
 
 

@@ -67,6 +67,11 @@ class Uploader:
         self.rejected = 0
         """Results that the server did not take."""
 
+    @property
+    def failures(self) -> int:
+        """Return how many tries in a row failed."""
+        return self._backoff.failures
+
     def start(self) -> None:
         """Start the thread."""
         self._thread = threading.Thread(target=self._run, name="probe-upload", daemon=True)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from agent_client.protocol.explanation import Explanation
+from agent_client.protocol.message_errors import MESSAGE_CODES
 from agent_client.protocol.supply_errors import SUPPLY_CODES
 from agent_client.protocol.transfer_errors import TRANSFER_CODES
 
@@ -21,6 +22,7 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
     {
         **TRANSFER_CODES,
         **SUPPLY_CODES,
+        **MESSAGE_CODES,
         "agent_mismatch": Explanation(
             "The credential belongs to another agent.",
             "Use the credential of the agent that is named, or name the one it belongs to.",
@@ -34,10 +36,10 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
             "在代理页面查找其 id；已吊销的代理不能被指定。",
         ),
         "already_revoked": Explanation(
-            "The agent was revoked before.",
-            "Enrol the host again if it is to come back.",
-            "该代理此前已被吊销。",
-            "如需恢复，请重新注册该主机。",
+            "The agent or the token was revoked before.",
+            "Enrol the host again, or make another token, if it is to come back.",
+            "该代理或令牌此前已被吊销。",
+            "如需恢复，请重新注册该主机，或新建一个令牌。",
         ),
         "already_running": Explanation(
             "Another agent uses the same state directory.",
@@ -238,9 +240,9 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
             "主机所有者可以在代理状态目录的 policy.yaml 中允许它。",
         ),
         "policy_unusable": Explanation(
-            "The host's policy file cannot be trusted or read.",
+            "The host's policy file is missing, or cannot be trusted or read.",
             "Make it a plain file of root or of the agent's user that nobody else may write.",
-            "主机的策略文件不可信或无法读取。",
+            "主机的策略文件缺失、不可信或无法读取。",
             "它必须是属于 root 或代理用户、其他人不可写的普通文件。",
         ),
         "probe_quota": Explanation(
@@ -248,6 +250,12 @@ CODES: Mapping[str, Explanation] = MappingProxyType(
             "Remove some, or raise DIALER_MAX_PROBES_PER_TENANT.",
             "该租户的拨测数量已达上限。",
             "删除一些，或调高 DIALER_MAX_PROBES_PER_TENANT。",
+        ),
+        "quota_exceeded": Explanation(
+            "The tenant, or the person, has as much of it as there may be.",
+            "The detail names the limit and the setting that raises it; else wait, or remove some.",
+            "该租户或该用户的数量已达上限。",
+            "详细信息会给出上限和可调高它的设置；也可以等待或删除一些。",
         ),
         "request_refused": Explanation(
             "The server refused the request.",

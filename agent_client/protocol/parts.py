@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from agent_client.protocol.part import Amount, Number, Part
+from agent_client.protocol.part import Amount, Number, Part, Word
 from agent_client.protocol.transfers import TaskKind, Transfer
 
 ScriptType = Literal["shell", "python", "powershell"]
@@ -167,6 +167,8 @@ class Resources(Part, frozen=True):
     agent_memory_bytes: int = 0
     adaptive_factor: float = 1.0
     """The share of its limits that a loaded host uses now; slots_allowed follows from it."""
+    adaptive_cause: Word = ""
+    """What loads it: cpu, load or both; "" when the agent does not say."""
     slots_allowed: Amount | None = None
     bandwidth_limit_mb: float | None = None
 

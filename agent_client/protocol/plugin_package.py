@@ -16,6 +16,7 @@ from agent_client.protocol.part import Part
 from agent_client.protocol.plugins import PluginName
 
 MANIFEST_FILE = "manifest.yaml"
+MAX_MANIFEST_BYTES = 16 * 1024
 MAX_PACKAGE_BYTES = 20 * 1024 * 1024
 MAX_FILES = 1_000
 MAX_UNPACKED_BYTES = 64 * 1024 * 1024

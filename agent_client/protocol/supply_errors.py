@@ -1,4 +1,4 @@
-"""The codes of what brings code to a host: plug-ins, their packages, upgrades. Pure data."""
+"""The codes of plug-ins, their packages and samples, and of upgrades. Pure data."""
 
 from __future__ import annotations
 
@@ -9,11 +9,29 @@ from agent_client.protocol.explanation import Explanation
 
 SUPPLY_CODES: Mapping[str, Explanation] = MappingProxyType(
     {
+        "bad_time": Explanation(
+            "The moment of the sample is too old or in the future.",
+            "Look at the host's clock; samples older than a day are not taken.",
+            "样本的时间过旧或在未来。",
+            "检查主机的时钟；超过一天的样本不会被接收。",
+        ),
+        "not_wanted": Explanation(
+            "The plug-in is not active on this host.",
+            "Nothing to do if it was just deactivated; else activate it on the host's page.",
+            "该插件在此主机上未启用。",
+            "如果刚刚停用则无需处理；否则请在主机页面启用它。",
+        ),
         "package_refused": Explanation(
             "The package of a plug-in may not be installed on this host.",
             "Sign it with a key that the host's policy lists, and give it a higher version.",
             "该插件的软件包不允许安装在此主机上。",
             "使用主机策略中列出的密钥签名，并给它更高的版本号。",
+        ),
+        "plugin_state_full": Explanation(
+            "The plug-in keeps more on the host's disk than it may, and is stopped.",
+            "Remove files from the directory that the detail names; it goes on within a minute.",
+            "该插件在主机磁盘上保留的数据超出限制，已停止。",
+            "从详细信息所指的目录中删除文件；一分钟内会自动继续。",
         ),
         "plugin_unknown": Explanation(
             "This host has no plug-in of that name.",

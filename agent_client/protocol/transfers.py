@@ -17,6 +17,8 @@ TaskKind = Literal["script", "file_upload", "file_download", "file_preview"]
 `file_preview` shows the head and tail of a file or the entries of a directory."""
 
 MAX_CHUNK_BYTES = 4 * 1024 * 1024
+POLICY_DENIED_EXIT = 77
+"""How a transfer ends that the host's policy forbids (EX_NOPERM of sysexits); else 1."""
 CHUNK_DIGEST_HEADER = "X-Chunk-Sha256"
 
 

@@ -1,7 +1,7 @@
-"""The ended tasks of a former installation: no server will ever confirm them, so they are bounded.
+"""What a former installation left behind: no server will ever confirm it, so it is bounded.
 
-A task that still runs, or has no end record, is never touched, whoever it belongs to. Pure
-but for reading the directories; whoever asks removes.
+A task that still runs, or may, is never touched, whoever it belongs to. Pure but for reading
+the directories; whoever asks removes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from pathlib import Path
 
 from agent_client.sub_agent.records import FileSystem
 from agent_client.tasks.adoption import Finding, judge, scan
+from agent_client.tasks.identity import boot_id
+from agent_client.tasks.taskdir import Claim, TaskDirectory
 
 KEPT_SECONDS = 30 * 24 * 3600.0
 """How long they are kept: a host that was moved by mistake can be moved back."""
@@ -25,7 +27,7 @@ MAX_FILES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """The ended task of another installation; age in seconds since its last change."""
+    """A task of another installation that is over; age in seconds since its last change."""
 
     path: Path
     size_bytes: int
@@ -33,16 +35,28 @@ class Orphan:
 
 
 def find_orphans(root: Path, installation: str, *, now: float) -> list[Orphan]:
-    """Return the ended tasks of other installations, the oldest first; now is seconds (UTC)."""
+    """Return what is over of other installations, the oldest first; now is seconds (UTC)."""
     if not installation or not root.is_dir():
         return []
     found = []
     for owner, _, directory in scan(root, file_system=FileSystem()):
-        if owner == installation or judge(directory) is not Finding.FINISHED:
+        if owner == installation or not _is_over(directory):
             continue
         changed = max(path.lstat().st_mtime for path in (directory.path, *files(directory.path)))
         found.append(Orphan(directory.path, size_of(directory.path), now - changed))
     return sorted(found, key=lambda one: -one.age_seconds)
+
+
+def _is_over(directory: TaskDirectory) -> bool:
+    """Return whether nothing of a task can run any more: it ended, or never began.
+
+    One that lost its sub-agent may have left processes behind, until the host was restarted.
+    """
+    finding = judge(directory)
+    if finding is not Finding.LOST:
+        return finding is not Finding.HELD
+    claim = directory.claim() or Claim()
+    return claim.abandoned or claim.boot_id not in ("", boot_id())
 
 
 def doomed(orphans: list[Orphan]) -> list[Orphan]:

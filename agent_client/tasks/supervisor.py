@@ -19,6 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from agent_client.protocol.messages import HoldState, TaskSpec
+from agent_client.recent import Recent
 from agent_client.sub_agent import tree
 from agent_client.sub_agent.records import FileSystem
 from agent_client.sub_agent.stop import UNKILLABLE_SECONDS
@@ -44,6 +45,7 @@ SETTLE_SECONDS = 0.5
 """How long a sub-agent of unknown existence has to take its claim; it needs about 1 ms."""
 _SWEEP_SECONDS = 0.02
 ORPHAN_CHECK_SECONDS = 3600.0
+SPAWNS_KEPT = 1_000
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +60,8 @@ class LocalTask:
     started_at: float | None = None
     exit: ExitRecord | None = None
     unkillable: bool = False
+    _asked_at: float | None = field(default=None, repr=False)
+    """When its sub-agent was asked for (monotonic seconds), None for an adopted task."""
     _watch: Watch | None = field(default=None, repr=False)
     _pending_stop: tuple[str, float] | None = field(default=None, repr=False)
 
@@ -97,6 +101,8 @@ class Supervisor:
         self._background: set[asyncio.Task[None]] = set()
         self._healer: asyncio.Task[None] | None = None
         self._closed = False
+        self.spawn_seconds = Recent(SPAWNS_KEPT)
+        """From asking for a sub-agent until its script's identity is on disk."""
 
     async def start(self) -> None:
         """Bring up the zygote, then take over everything found on disk."""
@@ -151,6 +157,7 @@ class Supervisor:
                 gpu_ids=gpu_ids,
                 files=self._files() if self._files and task.spec.kind != "script" else None,
             )
+            task._asked_at = time.monotonic()
             process = await self._starter.start_sub_agent(task.directory.path)
         except (StartRefused, OSError) as error:
             self._refuse(task, str(error))
@@ -297,6 +304,8 @@ class Supervisor:
         if task._watch is not None:
             task._watch.duplicate_pipes(run)
         task.identity, task.started_at = run.identity, run.started_at
+        if task._asked_at is not None:
+            self.spawn_seconds.add(time.monotonic() - task._asked_at)
         self._move(task, "running")
         self._send_stop(task)
 

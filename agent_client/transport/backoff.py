@@ -10,6 +10,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agent_client.config import AgentConfig
 
 SLOW_LANE_SECONDS = 60.0
 """The pause after a refused credential."""
@@ -76,3 +80,14 @@ class Backoff:
         return windows(
             initial_seconds=self._initial_seconds, max_seconds=self._max_seconds, rng=self._rng
         )
+
+
+def make_backoff(config: AgentConfig) -> Backoff:
+    """Return the pauses and addresses that the configuration sets."""
+    connection = config.connection
+    return Backoff(
+        connection.servers,
+        initial_seconds=connection.ws_backoff_initial_ms / 1000,
+        max_seconds=connection.ws_backoff_max_ms / 1000,
+        tries_per_address=connection.ws_max_retries,
+    )

@@ -6,12 +6,10 @@ message means nor when to try again: `link` decides that from the error.
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from agent_client.errors import Retryable, Terminal
 from agent_client.protocol.messages import (
@@ -26,6 +24,7 @@ from agent_client.transport.trust import Trust, WrongCertificate
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 ANSWER_TIMEOUT_SECONDS = 10.0
+REDIRECTS = range(300, 400)
 
 
 class ConnectionFailed(Retryable):
@@ -95,10 +94,10 @@ class Transport(Protocol):
         """Close the connection; calling it twice is harmless."""
 
 
-def is_loopback(url: str) -> bool:
-    """Return whether an address names this very machine, which no proxy can reach."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def refused_redirect(server: str, status: int, location: str) -> str:
+    """Return why a redirect is not followed: the credential is for the named server only."""
+    target = f" to {location[:200]}" if location else ""
+    return (
+        f"{server} answers with a redirect{target} (HTTP {status}), which is not followed;"
+        " name the right address of the server"
+    )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from agent_client.addresses import is_loopback
 from agent_client.protocol import codec
 from agent_client.protocol.messages import (
     MAX_MESSAGES_PER_FRAME,
@@ -36,10 +37,11 @@ from agent_client.protocol.messages import (
 from agent_client.transport.base import (
     ANSWER_TIMEOUT_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
+    REDIRECTS,
     ConnectionFailed,
     CredentialRefused,
     Endpoint,
-    is_loopback,
+    refused_redirect,
 )
 
 if TYPE_CHECKING:
@@ -156,6 +158,10 @@ class PollingTransport:
             )
         except requests.RequestException as error:
             raise ConnectionFailed(_cause(error)) from error
+        if response.status_code in REDIRECTS:
+            location = response.headers.get("Location", "")
+            server, status = self._endpoint.server, response.status_code
+            raise ConnectionFailed(refused_redirect(server, status, location))
         return _checked(response)
 
 
@@ -187,7 +193,9 @@ class _ErrorBody(msgspec.Struct, frozen=True):
 def _checked(response: Response) -> Answer:
     """Return the decoded answer; raises what its status means for the next try."""
     status = response.status_code
-    if status in (401, 403, 409):
+    if status == 409:
+        raise CredentialRefused(_detail(response), code="instance_conflict")
+    if status in (401, 403):
         raise CredentialRefused(_detail(response))
     if status != 200:
         raise ConnectionFailed(

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
+from agent_client.addresses import is_loopback
 from agent_client.config import ws_url
 from agent_client.protocol import codec
 from agent_client.protocol.messages import (
@@ -23,16 +25,17 @@ from agent_client.protocol.messages import (
 )
 from agent_client.transport.base import (
     CONNECT_TIMEOUT_SECONDS,
+    REDIRECTS,
     ConnectionFailed,
     CredentialRefused,
     Endpoint,
     HandshakeBlocked,
-    is_loopback,
+    refused_redirect,
 )
 
 if TYPE_CHECKING:
-    from websockets.asyncio.client import ClientConnection
-    from websockets.exceptions import ConnectionClosed
+    from websockets.asyncio.client import ClientConnection, connect
+    from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 logger = logging.getLogger(__name__)
 
@@ -60,14 +63,13 @@ class WebSocketTransport:
 
     async def connect(self, hello: Hello) -> None:
         """Open the socket and send hello; raises as Transport.connect says."""
-        from websockets.asyncio.client import connect  # 5 MiB that polling does not need
-        from websockets.exceptions import InvalidHandshake, InvalidStatus
+        from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
         from websockets.typing import Subprotocol
 
         endpoint = self._endpoint
         context = await asyncio.to_thread(endpoint.tls_context)
         try:
-            self._socket = await connect(
+            self._socket = await _connector()(
                 f"{ws_url(endpoint.server)}/ws/agent/{endpoint.agent_id}",
                 subprotocols=[Subprotocol(SUBPROTOCOL), Subprotocol(endpoint.agent_token)],
                 compression=None,
@@ -81,15 +83,17 @@ class WebSocketTransport:
                 ssl=context,
             )
         except InvalidStatus as error:
-            status = error.response.status_code
-            if status == 401:
-                raise CredentialRefused from error
-            raise HandshakeBlocked(f"the upgrade was answered with HTTP {status}") from error
-        except (InvalidHandshake, EOFError) as error:
+            raise _answered(endpoint.server, error) from error
+        except (WebSocketException, EOFError, ImportError) as error:
+            # ImportError: the environment names a SOCKS proxy, for which nothing is installed.
             raise HandshakeBlocked(str(error)) from error
         except (OSError, TimeoutError) as error:
             raise ConnectionFailed(str(error) or type(error).__name__) from error
-        await self.send([hello])
+        try:
+            await self._socket.send(codec.encode(hello), text=True)
+        except ConnectionClosed as error:
+            # A server that refuses may close before our first word; its code says why.
+            raise _classify(error, heard=False) from error
 
     async def send(self, messages: Sequence[QueuedMessage | Heartbeat]) -> None:
         """Send the messages as one text frame."""
@@ -130,13 +134,45 @@ class WebSocketTransport:
             await self._socket.close()
 
 
+@cache
+def _connector() -> type[connect]:
+    """Return what opens a socket; imported late, for it is 5 MiB that polling does not need."""
+    from websockets.asyncio.client import connect
+
+    class SameServer(connect):
+        """Follows no redirect: the library takes the subprotocol, our token, to any host."""
+
+        def process_redirect(self, exc: Exception) -> Exception | str:
+            """Leave the redirect as the error that it is."""
+            return exc
+
+    return SameServer
+
+
+def _answered(server: str, error: InvalidStatus) -> ConnectionFailed | CredentialRefused:
+    """Return what an upgrade means that was answered with a status."""
+    response = error.response
+    status = response.status_code
+    if status == 401:
+        return CredentialRefused()
+    if status in REDIRECTS:
+        location = response.headers.get("Location", "")
+        return HandshakeBlocked(refused_redirect(server, status, location))
+    return HandshakeBlocked(f"the upgrade was answered with HTTP {status}")
+
+
 def _decode(data: bytes | str) -> list[ServerMessage]:
     """Return the messages of a frame; one that cannot be read is logged and passed over."""
     try:
-        return codec.decode_server_frame(data)
+        return codec.decode_server_frame(data, on_unread=_note_unread)
     except codec.ProtocolError as error:
         logger.warning("a frame of the server was not understood: %s", error)
         return []
+
+
+def _note_unread(one: codec.Unread) -> None:
+    """Log a message that is not understood; a newer server may have kinds of its own."""
+    logger.warning("a message of the server was not understood: %s", one.detail)
 
 
 def _classify(error: ConnectionClosed, *, heard: bool) -> ConnectionFailed | CredentialRefused:
@@ -150,7 +186,7 @@ def _classify(error: ConnectionClosed, *, heard: bool) -> ConnectionFailed | Cre
     if code == CLOSE_REFUSED:
         return CredentialRefused(reason)
     if code == CLOSE_OTHER_INSTANCE:
-        return CredentialRefused(reason or "another agent is connected with this credential")
+        return CredentialRefused(reason, code="instance_conflict")
     if code == CLOSE_TRY_AGAIN:
         # A crowd at the door is no proxy: polling instead would only add to it.
         return ConnectionFailed("the server asks to come again", code="server_busy")

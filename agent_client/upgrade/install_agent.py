@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
+import importlib
 import json
 import os
 import pwd
@@ -21,11 +22,13 @@ import ssl
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import IO, Any
 
 from agent_client.upgrade.versions import (
+    PIP,
     TOKEN_VARIABLES,
     CannotInstall,
     build_version,
@@ -68,14 +71,20 @@ WantedBy={target}
 """
 
 
-def install(server: str, wheel: str, sha256: str, version: str) -> int:
-    """Install the agent, start it and wait until the server knows it; returns the exit code."""
+def install(server: str, wheel: str, sha256: str, version: str, pip_sha256: str = "") -> int:
+    """Install the agent, start it and wait until the server knows it; returns the exit code.
+
+    pip_sha256 is the digest of the pip that the server offers, "" when it offers none.
+    """
     options = read_options(sys.argv[1:])
     try:
-        require_python()
+        require_python(has_pip=bool(pip_sha256))
         home = Path.home() / ".dialer-agent"
         make_private(home)
+        require_encryption(home, server, options)
         token = read_token(home)
+        if pip_sha256:
+            take_pip(home, f"{server}/agent/{PIP}", pip_sha256, options)
         folder = install_version(home, server + wheel, sha256, version, options)
         write_settings(home, server, token, options)
         forget_trials(home)
@@ -88,10 +97,13 @@ def install(server: str, wheel: str, sha256: str, version: str) -> int:
 
 
 def read_options(arguments: list[str]) -> argparse.Namespace:
-    """Return what the owner says of the server's certificate; ends the program when wrong."""
+    """Return what the owner says of the way to the server; ends the program when wrong."""
     parser = argparse.ArgumentParser(prog="install.py", description="Installs the Dialer agent.")
     parser.add_argument("--ca-file", default="", help="authorities of the server's certificate")
     parser.add_argument("--server-fingerprint", default="", help="the only certificate to trust")
+    parser.add_argument(
+        "--allow-plain-http", action="store_true", help="send the credential unencrypted"
+    )
     return parser.parse_args(arguments)
 
 
@@ -101,8 +113,8 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def require_python() -> None:
-    """Raise CannotInstall for a Python that cannot run the agent."""
+def require_python(*, has_pip: bool) -> None:
+    """Raise CannotInstall for a Python that cannot run the agent; has_pip: one is offered."""
     if sys.version_info < (3, 11):  # noqa: UP036 - it is the host's Python, whatever that is
         raise CannotInstall(
             f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}. "
@@ -110,14 +122,16 @@ def require_python() -> None:
         )
     if not sys.platform.startswith("linux"):
         raise CannotInstall(f"only Linux is supported, this is {sys.platform}.")
-    try:
-        import ensurepip
-        import venv
-    except ImportError:
-        raise CannotInstall(
-            "Python's venv module is missing. On Debian and Ubuntu: apt install python3-venv"
-        ) from None
-    say(f"Python {sys.version.split()[0]}, {venv.__name__}, {ensurepip.__name__}")
+    # Debian's bare python3 has venv and no ensurepip, which holds pip.
+    needed = ["venv"] if has_pip else ["venv", "ensurepip"]
+    for name in needed:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            raise CannotInstall(
+                f"Python's {name} module is missing. On Debian and Ubuntu: apt install python3-venv"
+            ) from None
+    say(f"Python {sys.version.split()[0]}")
 
 
 def make_private(home: Path) -> None:
@@ -125,6 +139,18 @@ def make_private(home: Path) -> None:
     home.mkdir(mode=0o700, exist_ok=True)
     home.chmod(0o700)
     (home / "versions").mkdir(mode=0o700, exist_ok=True)
+
+
+def require_encryption(home: Path, server: str, options: argparse.Namespace) -> None:
+    """Raise CannotInstall for a new host whose agent would refuse the server's address."""
+    host = urllib.parse.urlsplit(server).hostname or ""
+    is_here = host in ("localhost", "::1") or host.startswith("127.")
+    is_known = options.allow_plain_http or (home / "config.json").exists()
+    if server.startswith("http:") and not is_here and not is_known:
+        raise CannotInstall(
+            f"{server} is not encrypted: whoever listens gets this host's credential. "
+            "Use https, or on a network you trust add --allow-plain-http."
+        )
 
 
 def read_token(home: Path) -> str:
@@ -139,6 +165,19 @@ def read_token(home: Path) -> str:
     if not token:
         raise CannotInstall("there is no enrolment token. Set DIALER_ENROLL_TOKEN.")
     return token
+
+
+def take_pip(home: Path, url: str, sha256: str, options: argparse.Namespace) -> None:
+    """Have the server's pip in the agent's directory, for this version and later ones."""
+    path = home / PIP
+    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
+        return
+    data = download(url, context_for(options))
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise CannotInstall("the downloaded pip does not have the hash that was announced.")
+    temporary = path.with_suffix(".new")
+    temporary.write_bytes(data)
+    temporary.replace(path)
 
 
 def install_version(
@@ -191,6 +230,7 @@ def write_settings(home: Path, server: str, token: str, options: argparse.Namesp
     trust = {
         "ca_file": str(Path(options.ca_file).resolve()) if options.ca_file else "",
         "server_fingerprint": options.server_fingerprint,
+        "allow_plain_http": options.allow_plain_http,
     }
     named = {key: value for key, value in trust.items() if value}
     if named:

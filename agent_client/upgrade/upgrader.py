@@ -61,6 +61,11 @@ class Upgrader:
             return None
         return self._installation.state(can_change=self._policy().allows_upgrades)
 
+    @property
+    def is_busy(self) -> bool:
+        """Return whether a version is being prepared or old ones are removed."""
+        return self._job is not None and not self._job.done()
+
     def welcomed(self) -> None:
         """Note that the server talks to this version: its trial is over, old ones may go."""
         installation = self._installation
@@ -77,7 +82,7 @@ class Upgrader:
         failed = installation.failure()
         if release.sha256 == installation.sha256 or (failed and failed.order == release.order):
             return
-        if self._job is not None and not self._job.done():
+        if self.is_busy:
             return
         self._last_order = release.order
         self._job = asyncio.ensure_future(self._change(installation, release))

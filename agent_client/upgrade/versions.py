@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 TOKEN_VARIABLES = ("DIALER_ENROLL_TOKEN", "AGENT_ENROLL_TOKEN")
@@ -22,6 +23,9 @@ CURRENT = "current"
 COMPLETE = "complete"
 TRIAL = "trial"
 FAILED = "failed"
+PIP = "pip.whl"
+"""The server's pip, beside the versions: Debian's bare python3 brings none."""
+LOCK = "requirements.lock"
 DIGEST_DIGITS = 64
 BUILD_SECONDS = 600
 """How long one step of building may take; a package index that hangs must not hold it."""
@@ -91,17 +95,44 @@ def build_version(folder: Path, wheel: bytes, file_name: str, sha256: str) -> No
     # pip wants the wheel under its own name.
     file = folder.parent / file_name
     file.write_bytes(wheel)
+    own_pip = folder.parent.parent / PIP
+    python = str(folder / "bin/python")
     try:
-        run([sys.executable, "-m", "venv", str(folder)])
+        if own_pip.is_file():
+            run([sys.executable, "-m", "venv", "--without-pip", str(folder)])
+            pip = [python, str(own_pip / "pip")]
+        else:
+            run([sys.executable, "-m", "venv", str(folder)])
+            pip = [python, "-m", "pip"]
         # Wheels alone: building a package from its sources would run whatever it brings.
-        pip = [str(folder / "bin/python"), "-m", "pip", "install", "--only-binary=:all:"]
-        run([*pip, "--quiet", str(file)])
+        run([*pip, "install", "--quiet", "--only-binary=:all:", *what_to_install(file, sha256)])
     finally:
         file.unlink(missing_ok=True)
+        lock_of(file).unlink(missing_ok=True)
     # The mark must not be on disk before what it stands for: pip syncs none of its files.
     os.sync()
     # Its absence tells a later run that this one was interrupted.
     write(folder / COMPLETE, sha256, 0o644)
+
+
+def what_to_install(file: Path, sha256: str) -> list[str]:
+    """Return pip's arguments for a verified wheel and the packages that it needs.
+
+    The wheel holds the digests of those: whatever index the host asks, it gets these files
+    or nothing. A version from before the wheels held them names its packages alone.
+    """
+    with zipfile.ZipFile(file) as archive:
+        names = [one for one in archive.namelist() if one.endswith(f".dist-info/{LOCK}")]
+        lock = archive.read(names[0]).decode() if names else ""
+    if not lock:
+        return [str(file)]
+    lock_of(file).write_text(f"{lock}\n{file.as_uri()} --hash=sha256:{sha256}\n")
+    return ["--require-hashes", "--no-deps", "-r", str(lock_of(file))]
+
+
+def lock_of(file: Path) -> Path:
+    """Return where the requirements of a wheel are written for pip."""
+    return file.with_suffix(".lock")
 
 
 def run(command: list[str]) -> str:

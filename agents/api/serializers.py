@@ -87,6 +87,8 @@ class AgentSerializer(PortraitSerializer):
     """A host with its running sub-agents."""
 
     labels = serializers.DictField(source="agent.labels", child=serializers.CharField())
+    host_labels = serializers.DictField(source="agent.host_labels", child=serializers.CharField())
+    given_labels = serializers.DictField(source="agent.given_labels", child=serializers.CharField())
     slots = serializers.IntegerField(source="agent.slots")
     script_types = serializers.ListField(source="agent.script_types", child=serializers.CharField())
     system = serializers.DictField(source="agent.system")
@@ -97,6 +99,7 @@ class AgentSerializer(PortraitSerializer):
     is_connected = serializers.BooleanField()
     has_conflict = serializers.BooleanField()
     is_draining = serializers.BooleanField(source="agent.is_draining")
+    is_paused = serializers.BooleanField(source="agent.is_paused")
     drain_reason = serializers.CharField(source="agent.drain_reason")
     unkillable_tasks = serializers.IntegerField(source="agent.unkillable_tasks")
     revoked_at = serializers.DateTimeField(source="agent.revoked_at", allow_null=True)
@@ -104,8 +107,8 @@ class AgentSerializer(PortraitSerializer):
     sub_agents = SubAgentSerializer(many=True)
 
 
-class DrainSerializer(serializers.Serializer[Any]):
-    """Why a host is drained."""
+class ReasonSerializer(serializers.Serializer[Any]):
+    """Why a host is drained, paused or resumed."""
 
     reason = serializers.CharField(required=False, allow_blank=True, max_length=200, default="")
 

@@ -1,7 +1,8 @@
-"""REST of hosts: list, detail, drain, resume, revoke, and new enrolment tokens."""
+"""REST of hosts: list, detail, drain, pause, resume, revoke, and new enrolment tokens."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import QuerySet
@@ -14,9 +15,9 @@ from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from agents.api.serializers import (
     AgentSerializer,
-    DrainSerializer,
     EnrolmentTokenSerializer,
     EnrolSerializer,
+    ReasonSerializer,
     ReleaseSerializer,
     UpgradeSerializer,
 )
@@ -27,7 +28,12 @@ from agents.models import Agent
 from agents.portrait import portrait, portraits
 from agents.services.enrolment import create_enrolment_token
 from agents.services.host_releases import upgrade_agent
-from agents.services.main_agents import drain_agent, resume_agent, revoke_agent
+from agents.services.main_agents import (
+    drain_agent,
+    pause_agent,
+    resume_agent,
+    revoke_agent,
+)
 from dialer_platform.accounts.principal import principal_of
 
 
@@ -45,6 +51,7 @@ class AgentViewSet(ReadOnlyModelViewSet[Agent]):
         "list": "agent.view",
         "retrieve": "agent.view",
         "drain": "agent.drain",
+        "pause": "agent.pause",
         "resume": "agent.resume",
         "revoke": "agent.revoke",
         "upgrade": "agent.upgrade",
@@ -68,20 +75,23 @@ class AgentViewSet(ReadOnlyModelViewSet[Agent]):
         """Return one host with its live figures."""
         return Response(AgentSerializer(portrait(self.get_object())).data)
 
-    @extend_schema(request=DrainSerializer, responses=AgentSerializer)
+    @extend_schema(request=ReasonSerializer, responses=AgentSerializer)
     @action(detail=True, methods=["post"])
     def drain(self, request: Request, pk: str) -> Response:
-        """Offer the host no new tasks."""
-        body = DrainSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        agent = drain_agent(self.get_object(), by=principal_of(request), **body.validated_data)
-        return self._answer(agent)
+        """Offer the host no new tasks; its probes go on."""
+        return self._set_standing(request, drain_agent)
 
-    @extend_schema(request=None, responses=AgentSerializer)
+    @extend_schema(request=ReasonSerializer, responses=AgentSerializer)
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, pk: str) -> Response:
+        """Offer the host no new tasks and let its probes rest; its silence alarms nobody."""
+        return self._set_standing(request, pause_agent)
+
+    @extend_schema(request=ReasonSerializer, responses=AgentSerializer)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:
-        """Offer the host tasks again."""
-        return self._answer(resume_agent(self.get_object(), by=principal_of(request)))
+        """Offer the host tasks again and have it probe."""
+        return self._set_standing(request, resume_agent)
 
     @extend_schema(request=None, responses=AgentSerializer)
     @action(detail=True, methods=["post"])
@@ -120,6 +130,13 @@ class AgentViewSet(ReadOnlyModelViewSet[Agent]):
         context = {"text": text, "command": command_for(server, text)}
         answer = EnrolmentTokenSerializer(token, context=context)
         return Response(answer.data, status=status.HTTP_201_CREATED)
+
+    def _set_standing(self, request: Request, verb: Callable[..., Agent]) -> Response:
+        """Do one of drain, pause and resume with the reason in the body."""
+        body = ReasonSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        agent = verb(self.get_object(), by=principal_of(request), **body.validated_data)
+        return self._answer(agent)
 
     def _answer(self, agent: Agent) -> Response:
         """Return the host as it is now."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from agents.distribution import releases
+from agents.distribution import pip_archive, releases
 from agents.distribution.releases import Release
 from dialer_platform.launch import certificate
 
@@ -46,7 +46,7 @@ def python_installer(server: str, release: Release) -> str:
     """Return the installer as a Python program; server is the address without a last slash."""
     call = (
         f"install({server!r}, {'/agent/' + release.path.name!r}, "
-        f"{release.sha256!r}, {release.version!r})"
+        f"{release.sha256!r}, {release.version!r}, {pip_archive.sha256()!r})"
     )
     return f"{_program()}\n\nraise SystemExit({call})\n"
 
@@ -67,8 +67,12 @@ def shell_installer(server: str, release: Release) -> str:
     return _SHELL.format(program=python_installer(server, release))
 
 
-def install_command(server: str, release: Release, token: str, *, fingerprint: str = "") -> str:
+def install_command(
+    server: str, release: Release, token: str, *, fingerprint: str = "", is_plain: bool = False
+) -> str:
     """Return the one command for a new host; it needs Python and nothing else.
+
+    is_plain has the agent accept that its way to the server is not encrypted.
 
     fingerprint pins the server's own certificate, which no authority has signed. It is the
     agent that checks it, before it sends the token; what is fetched here is proven by hash.
@@ -81,7 +85,8 @@ def install_command(server: str, release: Release, token: str, *, fingerprint: s
     )
     program = shlex.quote(fetch.replace(chr(10), ";"))
     pin = f" --server-fingerprint {fingerprint}" if fingerprint else ""
-    return f"DIALER_ENROLL_TOKEN={token} python3 -c {program}{pin}"
+    plain = " --allow-plain-http" if is_plain else ""
+    return f"DIALER_ENROLL_TOKEN={token} python3 -c {program}{pin}{plain}"
 
 
 def command_for(server: str, token: str) -> str:
@@ -89,4 +94,11 @@ def command_for(server: str, token: str) -> str:
     own = certificate.load(settings.TLS_CERT, settings.TLS_KEY)
     is_own = own is not None and server.startswith("https:")
     fingerprint = own.fingerprint if own and is_own else ""
-    return install_command(server, releases.current(), token, fingerprint=fingerprint)
+    return install_command(
+        server,
+        releases.current(),
+        token,
+        fingerprint=fingerprint,
+        # Who runs the server in clear on purpose has decided it for the hosts as well.
+        is_plain=settings.ALLOW_PLAIN_HTTP and server.startswith("http:"),
+    )

@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
@@ -93,5 +94,11 @@ def _release(path: Path) -> Release:
     match = _FILE_NAME.fullmatch(path.name)
     if match is None:
         raise ValueError(path.name)
-    data = path.read_bytes()
-    return Release(match[1], path, hashlib.sha256(data).hexdigest(), len(data))
+    found = path.stat()
+    return Release(match[1], path, _digest(path, found.st_mtime_ns, found.st_size), found.st_size)
+
+
+@lru_cache(maxsize=4 * MAX_RELEASES)
+def _digest(path: Path, _changed_ns: int, _size_bytes: int) -> str:
+    """Return a file's digest; read once while it stays as it is, as anybody may ask for it."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = "agent_client"
+LOCK = "requirements.lock"
+"""What the agent needs, with the digest of every file of it; the installer looks for it."""
 _VERSION = re.compile(r'^__version__ = "([0-9][0-9A-Za-z.+]{0,31})"$', re.MULTILINE)
 # Zip knows no earlier moment; a real one would give other bytes with every build.
 _MOMENT = (1980, 1, 1, 0, 0, 0)
@@ -50,6 +52,7 @@ def build_wheel(sources: Path) -> Wheel:
     try:
         version_line = _VERSION.search((sources / "__init__.py").read_text(encoding="utf-8"))
         project = tomllib.loads((sources / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        lock = (sources / LOCK).read_bytes()
     except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
         raise SourcesUnusable(f"{sources}: {error}") from error
     if version_line is None:
@@ -67,8 +70,9 @@ def build_wheel(sources: Path) -> Wheel:
     files[f"{info}/entry_points.txt"] = (
         b"[console_scripts]\ndialer-agent = agent_client.__main__:main\n"
     )
+    files[f"{info}/{LOCK}"] = lock
     files[f"{info}/RECORD"] = _record(files, f"{info}/RECORD").encode()
-    return Wheel(version, _zipped(files))
+    return Wheel(version, zipped(files))
 
 
 def _metadata(project: dict[str, Any], version: str) -> str:
@@ -94,7 +98,7 @@ def _record(files: dict[str, bytes], own_name: str) -> str:
     return "\n".join([*lines, f"{own_name},,"]) + "\n"
 
 
-def _zipped(files: dict[str, bytes]) -> bytes:
+def zipped(files: dict[str, bytes]) -> bytes:
     """Return the archive; stored, because compressed bytes differ between zlib versions."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:

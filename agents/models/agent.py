@@ -45,7 +45,10 @@ class Agent(models.Model):
     memory_bytes = models.BigIntegerField(_("memory"), default=0)
     slots = models.PositiveIntegerField(_("tasks at once"), default=0)
     script_types = models.JSONField(_("script types"), default=list, blank=True)
+    # What matches: the two below together, where what people gave wins.
     labels = models.JSONField(_("labels"), default=dict, blank=True)
+    host_labels = models.JSONField(_("labels of its own settings"), default=dict, blank=True)
+    given_labels = models.JSONField(_("labels given here"), default=dict, blank=True)
     system = models.JSONField(_("system"), default=dict, blank=True)
     version = models.CharField(_("agent version"), max_length=32, blank=True)
 
@@ -68,6 +71,8 @@ class Agent(models.Model):
 
     # What people decided about it.
     is_draining = models.BooleanField(_("draining"), default=False)
+    # A paused host is draining, too, and its probes rest.
+    is_paused = models.BooleanField(_("paused"), default=False)
     drain_reason = models.CharField(_("reason"), max_length=200, blank=True)
     unkillable_tasks = models.PositiveIntegerField(_("unkillable tasks"), default=0)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from django.utils.translation import gettext_lazy as _
 
+from agents.plugins.descriptions import About
 from agents.plugins.queries import SpanView
+from agents.plugins.spans import base_of
 from dialer_platform.console import drawing, extension, wording
 
 WINDOWS = {"1h": 3_600, "24h": 86_400, "7d": 7 * 86_400}
@@ -40,7 +43,18 @@ TITLES: dict[tuple[str, str], extension.Text] = {
     ("log_tail", "lines"): _("Lines followed"),
 }
 
+UNITS = {
+    "percent": "percent",
+    "%": "percent",
+    "bytes": "bytes",
+    "B": "bytes",
+    "bytes/s": "bytes/s",
+    "B/s": "bytes/s",
+}
+ENDINGS = {"_percent": "percent", "_bytes": "bytes", "_bytes_per_second": "bytes/s"}
+
 Point = tuple[float, float]
+NOTHING_SAID: About = MappingProxyType({})
 
 
 class Line(NamedTuple):
@@ -60,41 +74,66 @@ class Chart:
     lines: tuple[Line, ...]
     top: str
     hidden_lines: int = 0
+    about: str = ""
+    """What the plug-in says of the metric."""
 
 
 def charts(
-    plugin: str, spans: Sequence[SpanView], *, level: int, window: str, now: float
+    plugin: str,
+    spans: Sequence[SpanView],
+    *,
+    level: int,
+    window: str,
+    now: float,
+    about: About = NOTHING_SAID,
 ) -> list[Chart]:
-    """Return the charts of a plug-in's spans within the window that ends now."""
+    """Return the charts of a plug-in's spans within the window that ends now.
+
+    about is what the plug-in says of its metrics; a unit that it names counts.
+    """
     names = sorted({name for span in spans for name in span.figures})
-    metrics = SHOWN.get(plugin) or tuple(dict.fromkeys(_metric(one) for one in names))[:MAX_CHARTS]
+    metrics = SHOWN.get(plugin) or tuple(dict.fromkeys(base_of(one) for one in names))[:MAX_CHARTS]
     found = []
     for metric in metrics:
-        parts = [one for one in names if _metric(one) == metric]
+        parts = [one for one in names if base_of(one) == metric]
         if parts:
-            found.append(_chart(plugin, metric, parts, spans, level, WINDOWS[window], now))
+            said = about.get(metric, {})
+            chart = _chart(metric, parts, spans, level, WINDOWS[window], now, said.get("unit", ""))
+            title = TITLES.get((plugin, metric))
+            # A title of ours says it already, in the reader's language.
+            help_text = "" if title else said.get("help", "")
+            found.append(replace(chart, title=title or metric, about=help_text))
     return found
 
 
-def say(metric: str, value: float) -> str:
-    """Return a value in words; the metric's name ends in its unit."""
-    if metric.endswith("_percent"):
+def say(metric: str, value: float, unit: str = "") -> str:
+    """Return a value in words; without a unit the end of the metric's name tells it."""
+    kind = _kind(metric, unit)
+    if kind == "percent":
         return f"{value:.0f} %" if value >= 10 else f"{value:.1f} %"
-    if metric.endswith("_bytes"):
+    if kind == "bytes":
         return wording.size(value)
-    if metric.endswith("_bytes_per_second"):
+    if kind == "bytes/s":
         return f"{wording.size(value)}/s"
-    return f"{value:.3g}" if abs(value) < 1_000 else f"{value:,.0f}"
+    number = f"{value:.3g}" if abs(value) < 1_000 else f"{value:,.0f}"
+    return f"{number} {unit}" if unit else number
+
+
+def _kind(metric: str, unit: str) -> str:
+    """Return percent, bytes, bytes/s or "" for any other unit."""
+    if unit:
+        return UNITS.get(unit, "")
+    return next((kind for end, kind in ENDINGS.items() if metric.endswith(end)), "")
 
 
 def _chart(
-    plugin: str,
     metric: str,
     parts: Sequence[str],
     spans: Sequence[SpanView],
     level: int,
     seconds: int,
     now: float,
+    unit: str,
 ) -> Chart:
     """Return the chart of one metric."""
     series = {
@@ -105,18 +144,18 @@ def _chart(
         ]
         for part in parts[:MAX_LINES]
     }
-    top = _top(metric)(max(value for points in series.values() for _at, value in points))
+    top = _top(metric, unit)(max(value for points in series.values() for _at, value in points))
     lines = tuple(
         Line(
             name=_part(part),
             tone=TONES[place % len(TONES)],
             pieces=_pieces(points, start=now - seconds, seconds=seconds, top=top, level=level),
-            latest=say(metric, points[-1][1]),
+            latest=say(metric, points[-1][1], unit),
         )
         for place, (part, points) in enumerate(series.items())
     )
-    title = TITLES.get((plugin, metric), metric)
-    return Chart(title, lines, say(metric, top), hidden_lines=max(0, len(parts) - MAX_LINES))
+    hidden_lines = max(0, len(parts) - MAX_LINES)
+    return Chart(metric, lines, say(metric, top, unit), hidden_lines=hidden_lines)
 
 
 def _pieces(
@@ -147,18 +186,12 @@ def _bounded(share: float) -> float:
     return min(max(share, 0.0), 1.0)
 
 
-def _top(metric: str) -> Callable[[float], float]:
+def _top(metric: str, unit: str) -> Callable[[float], float]:
     """Return what makes the round top of a metric's scale."""
-    if metric.endswith("_percent"):
+    kind = _kind(metric, unit)
+    if kind == "percent":
         return drawing.percent_top
-    if "_bytes" in metric:
-        return drawing.size_top
-    return drawing.nice_top
-
-
-def _metric(name: str) -> str:
-    """Return the metric of `used_bytes[/home]`."""
-    return name.partition("[")[0]
+    return drawing.size_top if kind else drawing.nice_top
 
 
 def _part(name: str) -> str:

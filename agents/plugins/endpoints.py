@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 
 import msgspec
 
 from agents import credentials, offload
-from agents.plugins import packages, store, wanted
-from agents.plugins.intake import read_samples
+from agents.plugins import descriptions, packages, store, wanted
+from agents.plugins.budget import Budgets
+from agents.plugins.intake import Intake, read_samples
 from agents.plugins.models import PluginDuty, PluginPackage
 from agents.principal import AgentPrincipal
 from agents.raw_http import (
@@ -27,15 +29,19 @@ from agents.raw_http import (
     require_json,
     send_json,
 )
-from dialer_platform.errors import Forbidden, NotFound
+from dialer_platform.errors import Forbidden, NotFound, TooLarge, TooMany
 
-MAX_SAMPLES_BYTES = 8 * 1024 * 1024
+MAX_SAMPLES_BYTES = 2 * 1024 * 1024
+"""Twice what an agent sends at once."""
 CHUNK_BYTES = 256 * 1024
 LOOK_AGAIN_SECONDS = 1.0
 MAX_LOOKED_AT = 20_000
 PACKAGES_PREFIX = "/api/v1/plugins/packages/"
 _PACKAGE_PATH = re.compile(PACKAGES_PREFIX + r"([0-9a-f]{64})")
 _looked_at: dict[str, float] = {}
+budgets = Budgets()
+refused_requests: Counter[str] = Counter()
+"""Requests with samples that were too large or too many, by code, since the start."""
 
 
 async def list_plugins(
@@ -58,20 +64,37 @@ async def take_samples(
 ) -> None:
     """Take a list of samples; what cannot be used is refused one by one with a reason."""
     require_json(scope)
-    body = await read_body(scope, receive, MAX_SAMPLES_BYTES)
-    names = wanted.duty(principal.agent_id).names
-    now = time.time()
-    intake = read_samples(body, is_wanted=lambda name: name in names, now=now)
-    if any(one.code == "not_wanted" for one in intake.refused) and _may_look(principal.agent_id):
-        # The plug-in may have become active in another process a moment ago.
-        names = await offload.run(_active_names, principal.agent_id)
-        intake = read_samples(body, is_wanted=lambda name: name in names, now=now)
-    store.add(principal.agent_id, intake.samples)
+    try:
+        body = await read_body(scope, receive, MAX_SAMPLES_BYTES)
+        with budgets.turn(principal.agent_id) as turn:
+            turn.charge(size_bytes=len(body))
+            # In a thread: reading megabytes must not stand before the beats of others.
+            intake = await offload.run(_take, principal, body)
+            turn.charge(values=intake.values)
+    except (TooLarge, TooMany) as error:
+        refused_requests[error.code] += 1
+        raise
     answer = {
         "accepted": len(intake.samples),
         "refused": [one._asdict() for one in intake.refused],
     }
     await send_json(send, msgspec.json.encode(answer))
+
+
+def _take(principal: AgentPrincipal, body: bytes) -> Intake:
+    """Read a body and keep its samples; raises TooMany, TooLarge, Invalid."""
+    store.waiting.check_room(principal.agent_id)
+    names, now = wanted.duty(principal.agent_id).names, time.time()
+    intake = read_samples(body, is_wanted=lambda name: name in names, now=now)
+    if any(one.code == "not_wanted" for one in intake.refused) and _may_look(principal.agent_id):
+        # The plug-in may have become active in another process a moment ago.
+        names = _active_names(principal.agent_id)
+        intake = read_samples(body, is_wanted=lambda name: name in names, now=now)
+    store.add(principal.agent_id, intake.samples, tenant_id=principal.tenant_id)
+    for sample in intake.samples:
+        if sample.about:
+            descriptions.note(principal.agent_id, sample.plugin, sample.about)
+    return intake
 
 
 def find_package(scope: Scope) -> Handler | None:

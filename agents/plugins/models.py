@@ -83,18 +83,23 @@ class PluginDuty(models.Model):
 
 
 class PluginReport(models.Model):
-    """How a plug-in is, as its agent said last; flushed with the other live figures."""
+    """How a plug-in is, as its agent said last; flushed with the other live figures.
+
+    metrics says what it measures: metric without [item] -> unit, help, kind; "" left out.
+    """
 
     tenant = models.ForeignKey("accounts.Tenant", models.CASCADE, related_name="+")
     agent = models.ForeignKey(Agent, models.CASCADE, related_name="plugin_reports")
     name = models.CharField(_("name"), max_length=40)
     condition = models.CharField(_("condition"), max_length=8, choices=Condition)
     version = models.CharField(_("version"), max_length=40, blank=True)
+    code = models.CharField(_("code"), max_length=40, blank=True)
     detail = models.CharField(_("detail"), max_length=500, blank=True)
     restarts = models.PositiveBigIntegerField(_("restarts"), default=0)
     since = models.DateTimeField(_("since"), null=True, blank=True)
     dropped_samples = models.PositiveBigIntegerField(_("dropped samples"), default=0)
     reported_at = models.DateTimeField(_("reported"))
+    metrics = models.JSONField(_("metrics"), default=dict, blank=True)
 
     class Meta:
         verbose_name = _("state of a plug-in")

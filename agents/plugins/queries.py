@@ -14,7 +14,7 @@ from agents.models import Agent
 from agents.plugins.choices import BUILT_IN, TONES, Condition
 from agents.plugins.models import AgentPlugin, PluginReport
 from agents.plugins.series.models import PluginLine, PluginSpan
-from agents.plugins.spans import MINUTE, QUARTER, Figure, decode
+from agents.plugins.spans import MINUTE, QUARTER, Figure, base_of, decode
 
 LATELY_SECONDS = 1_200
 """How far back the last sample is looked for; a silent plug-in has none."""
@@ -117,9 +117,7 @@ def _chosen(figures: dict[str, Figure], metric: str) -> dict[str, Figure]:
     """Return all figures, or those of one metric with its parts such as `used[/]`."""
     if not metric:
         return figures
-    return {
-        name: figure for name, figure in figures.items() if metric in (name, name.partition("[")[0])
-    }
+    return {name: figure for name, figure in figures.items() if metric in (name, base_of(name))}
 
 
 def lines_of(agent_id: str, plugin: str, *, limit: int = 200) -> Sequence[dict[str, Any]]:

@@ -7,6 +7,7 @@ nothing here, and one that says nothing new is not written.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -16,14 +17,16 @@ from agents import database_clock
 from agents.hot import HotAgent
 from agents.plugins.choices import NAME
 from agents.plugins.models import PluginReport
+from agents.plugins.refusals import Refusals
 from dialer_platform.storage import write_transaction
 
 MAX_DETAIL_CHARACTERS = 500
 MAX_VERSION_CHARACTERS = 40
+CODE = re.compile(r"[a-z_]{1,40}")
 MAX_COUNT = 2**53
 MAX_KNOWN = 20_000
 ROWS_AT_ONCE = 500
-FIELDS = ("condition", "version", "detail", "restarts", "since", "dropped_samples")
+FIELDS = ("condition", "version", "detail", "restarts", "since", "dropped_samples", "code")
 
 
 class Said(NamedTuple):
@@ -35,9 +38,11 @@ class Said(NamedTuple):
     restarts: int
     since: datetime | None
     dropped_samples: int
+    code: str
 
 
 _known: dict[str, dict[str, Said]] = {}
+refusals = Refusals()
 
 
 def take(hosts: Sequence[HotAgent]) -> None:
@@ -52,6 +57,7 @@ def take(hosts: Sequence[HotAgent]) -> None:
     with write_transaction():
         for host in changed:
             before, after = _known[host.agent_id], fresh[host.agent_id]
+            refusals.record(host, before, after)
             if gone := before.keys() - after.keys():
                 PluginReport.objects.filter(agent_id=host.agent_id, name__in=gone).delete()
             rows += [
@@ -78,7 +84,9 @@ def take(hosts: Sequence[HotAgent]) -> None:
 
 def clear() -> None:
     """Forget what was written; for tests."""
+    global refusals
     _known.clear()
+    refusals = Refusals()
 
 
 def _learn(agent_ids: Sequence[str]) -> None:
@@ -103,6 +111,7 @@ def _said(states: Iterable[PluginState]) -> dict[str, Said]:
             min(max(int(one.restarts), 0), MAX_COUNT),
             _moment(one.since),
             min(max(int(one.dropped_samples), 0), MAX_COUNT),
+            one.code if CODE.fullmatch(one.code) else "",
         )
         for one in states
         if NAME.fullmatch(one.name)

@@ -145,6 +145,8 @@ def _is_interval(seconds: float) -> bool:
 
 def _config_error(config: Mapping[str, Any]) -> str:
     """Return what is wrong with a configuration, "" if nothing is."""
+    if not isinstance(config, Mapping):
+        return "Must be an object of JSON."
     try:
         size = len(msgspec.json.encode(config))
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):

@@ -90,18 +90,36 @@ def _plus(known: Figure | None, fresh: Figure, is_newest: bool) -> Figure:
     )
 
 
+def base_of(metric: str) -> str:
+    """Return the name of `used_bytes[/home]` without its part."""
+    return metric.partition("[")[0]
+
+
 def start_of(at: float, level: int) -> int:
     """Return the beginning of the span that a moment lies in."""
     return int(at // level * level)
 
 
-def encode(figures: Mapping[str, Figure]) -> str:
-    """Return figures as they are stored; six digits are more than any chart shows."""
+def encode(figures: Mapping[str, Figure], *, limit_bytes: int) -> tuple[str, int]:
+    """Return figures as they are stored, and how many were left out for being too long.
+
+    Six digits are more than any chart shows.
+    """
     short = {
         name: (one.samples, _short(one.total), _short(one.low), _short(one.high), _short(one.last))
         for name, one in figures.items()
     }
-    return msgspec.json.encode(short).decode()
+    text = msgspec.json.encode(short)
+    if len(text) <= limit_bytes:
+        return text.decode(), 0
+    room = limit_bytes
+    kept = {}
+    for name, numbers in short.items():
+        room -= len(msgspec.json.encode({name: numbers}))
+        if room < 0:
+            break
+        kept[name] = numbers
+    return msgspec.json.encode(kept).decode(), len(short) - len(kept)
 
 
 def decode(text: str) -> dict[str, Figure]:

@@ -2,7 +2,8 @@
 
 One transaction for all hosts: a thousand of them send two hundred requests a second.
 A crash of the server loses the last seconds of what was measured, as of live figures.
-Memory is bounded; what finds no room is counted.
+Memory is bounded, a row is, and nothing is written onto a disk that is nearly full; what
+finds no room is counted or stays with its agent.
 """
 
 from __future__ import annotations
@@ -10,79 +11,76 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, close_old_connections, connections
 from django.db.models import QuerySet
 
 from agent_client.protocol.plugins import PluginSample
 from agents.plugins.series.models import PluginLine, PluginSpan
-from agents.plugins.spans import LEVELS, Span, SpanKey, decode, encode, start_of
+from agents.plugins.spans import LEVELS, Span, SpanKey, decode, encode
+from agents.plugins.waiting import Line, Waiting
 from dialer_platform.storage import write_transaction
+from dialer_platform.storage.free_space import DiskFull, ensure_room_for
 
 log = logging.getLogger("dialer.agents.plugins")
 
 FLUSH_SECONDS = 3.0
 MAX_FLUSH_SECONDS = 30.0
-MAX_SPANS = 50_000
-MAX_LINES_WAITING = 50_000
+MAX_ROW_BYTES = 32 * 1024
+"""Of one span: two hundred metrics with names of usual length."""
 KEEP_LINES_PER_AGENT = 5_000
 TRIM_AFTER_LINES = 500
 """So many new lines of a host are worth a look for old ones; it has at most as many more."""
 ROWS_AT_ONCE = 200
+ROOM_BYTES = 64 * 1024**2
+"""More than one write takes."""
 MAX_NEWEST = 2_000
 """Plug-ins whose newest values are kept for /metrics."""
-
-
-class Line(NamedTuple):
-    """One line that waits to be written."""
-
-    agent_id: str
-    plugin: str
-    at: float
-    text: str
 
 
 class Newest(NamedTuple):
     """The newest values of one plug-in on one host."""
 
+    tenant_id: str
     at: float
     metrics: Mapping[str, float]
 
 
 _guard = threading.Lock()
 _flushing = threading.Lock()
-_spans: dict[SpanKey, Span] = {}
-_lines: dict[str, deque[Line]] = {}
-_line_count = 0
 _newest: dict[tuple[str, str], Newest] = {}
 _untrimmed: Counter[str] = Counter()
 dropped: Counter[str] = Counter()
-"""What found no room since the start of the process: samples, metrics, lines."""
+"""What found no room since the start of the process: metrics and lines."""
+waiting = Waiting(dropped)
 
 _stopping = threading.Event()
 _thread: threading.Thread | None = None
 
 
-def add(agent_id: str, samples: Sequence[PluginSample]) -> None:
+def add(agent_id: str, samples: Sequence[PluginSample], *, tenant_id: str) -> None:
     """Take checked samples of one host; never waits for the database."""
+    waiting.add(agent_id, samples)
     with _guard:
         for sample in samples:
-            _add_figures(agent_id, sample)
-            _add_lines(agent_id, sample)
+            _note_newest((agent_id, sample.plugin), sample, tenant_id)
 
 
 def flush() -> int:
-    """Write what was gathered and return how many rows; raises DatabaseError."""
+    """Write what was gathered and return how many rows; raises DatabaseError, DiskFull."""
     with _flushing:  # two flushes of one span at once would lose one's figures
-        spans, lines = _take()
+        # Before it is taken: what waits is bounded, and its agents keep the rest.
+        _ensure_room()
+        spans, lines = waiting.take()
         try:
             _write(spans, lines)
         except DatabaseError:
-            _give_back(spans, lines)
+            waiting.give_back(spans, lines)
             raise
     return len(spans) + len(lines)
 
@@ -127,84 +125,25 @@ def stop() -> None:
 
 def clear() -> None:
     """Forget everything; for tests."""
-    global _line_count
+    waiting.clear()
     with _guard:
-        for memory in (_spans, _lines, _newest, _untrimmed, dropped):
+        for memory in (_newest, _untrimmed, dropped):
             memory.clear()
-        _line_count = 0
 
 
-# --- gathering ------------------------------------------------------------------
-
-
-def _add_figures(agent_id: str, sample: PluginSample) -> None:
-    """Add a sample to its minute and its quarter; the caller holds the guard."""
-    for level in LEVELS:
-        key = SpanKey(agent_id, sample.plugin, level, start_of(sample.at, level))
-        span = _spans.get(key)
-        if span is None:
-            if len(_spans) >= MAX_SPANS:
-                dropped["samples"] += 1
-                continue
-            span = _spans[key] = Span()
-        dropped["metrics"] += span.add(sample.at, sample.metrics)
-    _note_newest((agent_id, sample.plugin), sample)
-
-
-def _note_newest(key: tuple[str, str], sample: PluginSample) -> None:
-    """Keep the newest values; the plug-in silent for longest makes room."""
+def _note_newest(key: tuple[str, str], sample: PluginSample, tenant_id: str) -> None:
+    """Keep the newest values; the plug-in silent for longest makes room; under the guard."""
     known = _newest.pop(key, None)  # put back at the end: the order is that of arrival
     if known and known.at > sample.at:
         _newest[key] = known
         return
     if len(_newest) >= MAX_NEWEST:
         del _newest[next(iter(_newest))]
-    _newest[key] = Newest(sample.at, sample.metrics or (known.metrics if known else {}))
-
-
-def _add_lines(agent_id: str, sample: PluginSample) -> None:
-    """Add a sample's lines; the oldest of the host make room; the caller holds the guard."""
-    global _line_count
-    if not sample.lines:
-        return
-    waiting = _lines.setdefault(agent_id, deque())
-    for text in sample.lines:
-        if len(waiting) < KEEP_LINES_PER_AGENT and _line_count < MAX_LINES_WAITING:
-            _line_count += 1
-        else:
-            dropped["lines"] += 1
-            if not waiting:
-                continue
-            waiting.popleft()
-        waiting.append(Line(agent_id, sample.plugin, sample.at, text))
+    metrics = sample.metrics or (known.metrics if known else {})
+    _newest[key] = Newest(tenant_id, sample.at, metrics)
 
 
 # --- writing --------------------------------------------------------------------
-
-
-def _take() -> tuple[dict[SpanKey, Span], list[Line]]:
-    """Return what waits and forget it."""
-    global _line_count
-    with _guard:
-        spans = dict(_spans)
-        lines = [line for waiting in _lines.values() for line in waiting]
-        _spans.clear()
-        _lines.clear()
-        _line_count = 0
-    return spans, lines
-
-
-def _give_back(spans: dict[SpanKey, Span], lines: list[Line]) -> None:
-    """Keep figures for the next try; lines that the database refused are lost."""
-    with _guard:
-        for key, span in spans.items():
-            if fresh := _spans.get(key):
-                fresh.absorb(span)
-            elif len(_spans) < MAX_SPANS:
-                _spans[key] = span
-            else:
-                dropped["samples"] += 1
-        dropped["lines"] += len(lines)
 
 
 def _write(spans: dict[SpanKey, Span], lines: list[Line]) -> None:
@@ -225,19 +164,31 @@ def _write(spans: dict[SpanKey, Span], lines: list[Line]) -> None:
                 del _untrimmed[agent_id]
 
 
+def _ensure_room() -> None:
+    """Raise DiskFull when the disk of the figures is nearly full; PostgreSQL guards its own."""
+    connection = connections[settings.SERIES_DATABASE]
+    if connection.vendor == "sqlite":
+        file = Path(connection.settings_dict["NAME"])
+        ensure_room_for(ROOM_BYTES, directory=file.parent)
+
+
 def _write_spans(spans: dict[SpanKey, Span]) -> None:
     """Add the figures to the stored ones of the same spans."""
     for key, row in _stored(spans):
         spans[key].absorb(Span(row.last_at, decode(row.figures)))
     PluginSpan.objects.bulk_create(
-        [
-            PluginSpan(**key._asdict(), last_at=span.last_at, figures=encode(span.figures))
-            for key, span in spans.items()
-        ],
+        [_row(key, span) for key, span in spans.items()],
         update_conflicts=True,
         unique_fields=["agent_id", "plugin", "level", "start"],
         update_fields=["last_at", "figures"],
     )
+
+
+def _row(key: SpanKey, span: Span) -> PluginSpan:
+    """Return a span as it is stored; metrics that find no room in a row are counted."""
+    text, left_out = encode(span.figures, limit_bytes=MAX_ROW_BYTES)
+    dropped["metrics"] += left_out
+    return PluginSpan(**key._asdict(), last_at=span.last_at, figures=text)
 
 
 def _stored(spans: Mapping[SpanKey, Span]) -> Iterator[tuple[SpanKey, PluginSpan]]:
@@ -282,6 +233,8 @@ def _work() -> None:
             flush()
         except DatabaseError:
             log.exception("samples of plug-ins could not be written")
+        except DiskFull as error:
+            log.warning("samples of plug-ins wait: %s", error.detail)
         finally:
             close_old_connections()
         pause_seconds = pause_after(time.monotonic() - began_at)

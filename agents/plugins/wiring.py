@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from agents import endpoints, hot_flush
-from agents.plugins import metrics, package_files, reports, retention, store, wanted
+from agents.plugins import (
+    descriptions,
+    metrics,
+    package_files,
+    reports,
+    retention,
+    store,
+    wanted,
+)
 from agents.plugins.endpoints import PACKAGES_PREFIX, find_package
 from dialer_platform import housekeeping, runtime
 
@@ -15,6 +23,8 @@ def connect() -> None:
     """Register everything; called once, when Django is ready."""
     endpoints.register_prefix(PACKAGES_PREFIX, find_package)
     hot_flush.register_reader("plug-ins", reports.take)
+    # After the reports: a description is written to one that is there.
+    hot_flush.register_reader("plug-in metrics", descriptions.write)
     metrics.register()
     runtime.register("plug-in sets", wanted.start, wanted.stop)
     runtime.register("plug-in samples", store.start, store.stop)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
@@ -22,6 +23,7 @@ from dialer_platform.accounts.models import Tenant
 from dialer_platform.accounts.principal import Principal
 from dialer_platform.accounts.services import audit
 from dialer_platform.errors import FieldErrors, Invalid, Unauthenticated
+from dialer_platform.quotas import ensure_quota
 from dialer_platform.storage import write_transaction
 
 MAX_USES = 1_000
@@ -45,7 +47,10 @@ def create_enrolment_token(
     valid_seconds: int = 3600,
     labels: Mapping[str, str] | None = None,
 ) -> tuple[EnrolmentToken, str]:
-    """Return a new enrolment token and its text, which is kept nowhere; raises Invalid."""
+    """Return a new enrolment token and its text, which is kept nowhere.
+
+    Raises Invalid, and QuotaExceeded when too many are in force.
+    """
     fields: dict[str, list[str]] = {}
     if not 1 <= max_uses <= MAX_USES:
         fields["max_uses"] = [f"Must be between 1 and {MAX_USES}."]
@@ -56,6 +61,7 @@ def create_enrolment_token(
         raise Invalid("The enrolment token cannot be made.", fields=fields)
     fresh = secrets.make(secrets.ENROLMENT_PREFIX)
     with write_transaction():
+        _ensure_token_quota(tenant)
         token = EnrolmentToken.objects.create(
             public_id=fresh.public_id,
             secret_sha256=fresh.secret_sha256,
@@ -79,9 +85,10 @@ def register(
 ) -> Registration:
     """Exchange an enrolment token for a host and its credential.
 
-    Raises Unauthenticated for a token that is unknown, expired, revoked or used up, and
-    Invalid for bad fields. Asking again with the same instance_id gives the same host a
-    new credential, until the first one was used.
+    Raises Unauthenticated for a token that is unknown, expired, revoked or used up,
+    Invalid for bad fields, and QuotaExceeded when the tenant may have no more hosts. Asking
+    again with the same instance_id gives the same host a new credential, until the first one
+    was used.
     """
     name = name.strip()
     if fields := _field_errors(name, instance_id):
@@ -92,6 +99,9 @@ def register(
         waiting = Agent.objects.awaiting_first_use(row.tenant_id, instance_id).first()
         if waiting:
             return Registration(waiting, give_new_credential(waiting), is_new=False)
+        hosts = Agent.objects.of_tenant(row.tenant_id).hosts().enrolled().count()
+        limit = settings.MAX_AGENTS_PER_TENANT
+        ensure_quota("agents", hosts, limit=limit, setting="DIALER_MAX_AGENTS_PER_TENANT")
         _consume(row)
         agent, text = create_main_agent(
             tenant_id=row.tenant_id,
@@ -106,6 +116,15 @@ def register(
         )
         events.agents_changed(agent.tenant_id, [agent.id])
     return Registration(agent, text, is_new=True)
+
+
+def _ensure_token_quota(tenant: Tenant) -> None:
+    """Raise QuotaExceeded when the tenant has as many tokens in force as it may."""
+    good = EnrolmentToken.objects.filter(
+        tenant=tenant, revoked_at=None, expires_at__gt=timezone.now(), uses__lt=F("max_uses")
+    )
+    limit, setting = settings.MAX_ENROLMENT_TOKENS_PER_TENANT, "MAX_ENROLMENT_TOKENS_PER_TENANT"
+    ensure_quota("enrolment_tokens", good.count(), limit=limit, setting=f"DIALER_{setting}")
 
 
 def _field_errors(name: str, instance_id: str) -> FieldErrors:

@@ -14,11 +14,14 @@ from agents.distribution import releases
 from agents.distribution.releases import Release
 from agents.models import Agent, HostRelease
 from agents.services.main_agents import require_host
+from agents.system_changes import former_values
 from dialer_platform.accounts.principal import Principal
 from dialer_platform.accounts.services import audit
 from dialer_platform.errors import Conflict, Invalid
 from dialer_platform.storage import write_transaction
 
+POLICY_DENIED = "policy_denied"
+MAX_FORMER_VERSIONS = 3
 MAX_CODE_CHARACTERS = 64
 MAX_DETAIL_CHARACTERS = 500
 
@@ -37,10 +40,19 @@ def note_states(states: Mapping[str, ReleaseState], now: datetime) -> None:
         }
         if agent_id in known and all(getattr(row, name) == told[name] for name in told):
             continue
+        if state.code == POLICY_DENIED and row.failed_order != state.failed_order:
+            _note_refusal(agent_id, row, str(told["failed_detail"]))
         since = row.running_since if row.sha256 == told["sha256"] else None
         HostRelease.objects.update_or_create(
             agent_id=agent_id, defaults={**told, "running_since": since or now}
         )
+
+
+def _note_refusal(agent_id: str, row: HostRelease, reason: str) -> None:
+    """Record that a host's policy does not let the server change its version."""
+    detail = {"kind": "release", "version": row.wanted_version, "reason": reason}
+    agent = Agent.objects.filter(pk=agent_id).first()
+    audit.record(f"agent:{agent_id}", "policy.refused", agent, detail)
 
 
 def upgrade_agent(agent: Agent, *, by: Principal | str, version: str = "") -> Agent:
@@ -75,6 +87,15 @@ def offered(version: str) -> Release:
             "There is no such version.", fields={"version": [f"{version} is not on offer."]}
         )
     return found
+
+
+def former_versions(agent: Agent) -> list[str]:
+    """Return the versions that a host ran before and that are still on offer, newest first."""
+    former = former_values(agent.system, "agent_version")
+    if not former:
+        return []
+    offered = {one.version for one in releases.on_offer()} - {agent.version}
+    return [version for version in former if version in offered][:MAX_FORMER_VERSIONS]
 
 
 def want(agent_id: str, *, version: str, sha256: str, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Verbs on hosts: make, change, drain, resume, revoke."""
+"""Verbs on hosts: make, change, drain, pause, resume, revoke."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from agents import delivery, events, fleet, hot
+from agents import delivery, events, fleet, hot, probe_duty
 from agents.choices import AgentStatus, AgentType
-from agents.labels import label_errors, name_errors
+from agents.labels import label_errors, merged_labels, name_errors
 from agents.models import Agent
 from agents.models.agent import new_agent_id
 from agents.system_facts import bounded_system
@@ -21,6 +21,7 @@ from dialer_platform.accounts.services import audit
 from dialer_platform.errors import Conflict, Invalid, NotFound
 from dialer_platform.storage import write_transaction
 
+MAX_REASON = 200
 CHANGEABLE_FIELDS = frozenset({"name", "labels"})
 
 
@@ -42,6 +43,7 @@ def create_main_agent(
             tenant_id=tenant_id,
             name=name,
             labels=dict(labels or {}),
+            given_labels=dict(labels or {}),
             system=bounded_system(system or {}),
             instance_id=instance_id,
             address=address,
@@ -66,9 +68,9 @@ def give_new_credential(agent: Agent) -> str:
 def update_agent(agent: Agent, *, by: Principal | str, **changes: Any) -> Agent:
     """Change the name or the labels of a host.
 
+    The labels are those given here; what the host's own settings say stays below them.
     Raises Invalid for any other field, an empty or long name, too many or long labels, and
-    Conflict for a host that was revoked. Labels the host's own settings name return with
-    its next connection.
+    Conflict for a host that was revoked.
     """
     require_host(agent)
     if unknown := set(changes) - CHANGEABLE_FIELDS:
@@ -81,8 +83,16 @@ def update_agent(agent: Agent, *, by: Principal | str, **changes: Any) -> Agent:
     if wrong:
         raise Invalid("The agent cannot be changed so.", fields=wrong)
     with write_transaction():
-        if not Agent.objects.filter(id=agent.id, revoked_at=None).update(**changes):
+        # Locked: a hello may bring other labels of the host at this moment.
+        row = Agent.objects.select_for_update().filter(id=agent.id, revoked_at=None).first()
+        if row is None:
             raise Conflict("The agent was revoked.", code="revoked")
+        columns = dict(changes)
+        if "labels" in changes:
+            columns["given_labels"] = changes["labels"]
+            columns["labels"] = merged_labels(row.host_labels, changes["labels"])
+            probe_duty.hosts_changed(agent.tenant_id)
+        Agent.objects.filter(id=agent.id).update(**columns)
         audit.record(by, "agent.change", agent, changes)
         _announce(agent)
     agent.refresh_from_db()
@@ -90,13 +100,21 @@ def update_agent(agent: Agent, *, by: Principal | str, **changes: Any) -> Agent:
 
 
 def drain_agent(agent: Agent, *, by: Principal | str, reason: str = "") -> Agent:
-    """Offer the host no new tasks; what runs goes on. Draining twice is harmless."""
-    return _set_draining(agent, by=by, value=True, reason=reason[:200], action="agent.drain")
+    """Offer the host no new tasks; what runs goes on, and so do its probes."""
+    facts = {"is_draining": True, "is_paused": False, "drain_reason": reason[:MAX_REASON]}
+    return _set_standing(agent, facts, by=by, reason=reason, action="agent.drain")
 
 
-def resume_agent(agent: Agent, *, by: Principal | str) -> Agent:
-    """Offer the host tasks again."""
-    return _set_draining(agent, by=by, value=False, reason="", action="agent.resume")
+def pause_agent(agent: Agent, *, by: Principal | str, reason: str = "") -> Agent:
+    """Offer the host no new tasks and let its probes rest; its silence alarms nobody."""
+    facts = {"is_draining": True, "is_paused": True, "drain_reason": reason[:MAX_REASON]}
+    return _set_standing(agent, facts, by=by, reason=reason, action="agent.pause")
+
+
+def resume_agent(agent: Agent, *, by: Principal | str, reason: str = "") -> Agent:
+    """Offer the host tasks again and have it probe; the reason stands in the audit."""
+    facts = {"is_draining": False, "is_paused": False, "drain_reason": ""}
+    return _set_standing(agent, facts, by=by, reason=reason, action="agent.resume")
 
 
 def revoke_agent(agent: Agent, *, by: Principal | str) -> Agent:
@@ -122,19 +140,17 @@ def revoke_agent(agent: Agent, *, by: Principal | str) -> Agent:
     return agent
 
 
-def _set_draining(
-    agent: Agent, *, by: Principal | str, value: bool, reason: str, action: str
+def _set_standing(
+    agent: Agent, facts: Mapping[str, Any], *, by: Principal | str, reason: str, action: str
 ) -> Agent:
-    """Set the draining flag of a host that was not revoked; raises Conflict."""
+    """Set what a host that was not revoked is given to do; raises Conflict. Twice is harmless."""
     require_host(agent)
     with write_transaction():
-        changed = Agent.objects.filter(id=agent.id, revoked_at=None).update(
-            is_draining=value, drain_reason=reason
-        )
-        if not changed:
+        if not Agent.objects.filter(id=agent.id, revoked_at=None).update(**facts):
             raise Conflict("The agent was revoked.", code="revoked")
-        audit.record(by, action, agent, {"reason": reason} if reason else {})
+        audit.record(by, action, agent, {"reason": reason[:MAX_REASON]} if reason else {})
         _announce(agent)
+        probe_duty.hosts_changed(agent.tenant_id)
     agent.refresh_from_db()
     return agent
 

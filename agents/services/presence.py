@@ -2,7 +2,8 @@
 
 Offline is judged by the database's clock against the last flushed beat, never by a clock
 of a host. After a start of the server, and after a jump of the clock, every host gets one
-full window to speak before anything is said about it (R12, R14).
+full window to speak before anything is said about it. A beat that the clock dates into the
+future, because it was set back since, counts as one of now (R12, R14).
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
-from django.db.models import F
+from django.db import transaction
+from django.db.models import F, Q
 
 from agent_client.protocol.messages import Hello, ReleaseState
-from agents import database_clock, events, fleet, hot, pace
+from agents import database_clock, delivery, events, fleet, hot, pace, probe_duty
 from agents.choices import AgentStatus
 from agents.inbox_registry import Beat, Incoming
+from agents.labels import merged_labels
 from agents.models import Agent
 from agents.services import host_releases
 from agents.system_changes import with_changes
@@ -33,7 +37,9 @@ Even so it is never judged before two beats are missing."""
 def greet(batch: Sequence[Incoming]) -> None:
     """Store what hosts say of themselves and number their connections; an inbox handler."""
     now = database_clock.now()
-    rows = Agent.objects.hosts().in_bulk([one.principal.agent_id for one in batch])
+    # Locked: somebody may change the labels of a host at this moment.
+    known = Agent.objects.hosts().select_for_update().order_by("id")
+    rows = known.in_bulk([one.principal.agent_id for one in batch])
     states: dict[str, ReleaseState] = {}
     for principal, message, reply in batch:
         row = rows.get(principal.agent_id)
@@ -42,8 +48,11 @@ def greet(batch: Sequence[Incoming]) -> None:
             continue
         row.epoch += 1
         reply.epoch = row.epoch
+        facts = _facts_of(message, row, now)
+        if facts["labels"] != row.labels:
+            probe_duty.hosts_changed(row.tenant_id)
         Agent.objects.filter(id=row.id, revoked_at=None).update(
-            **_facts_of(message, row, now),
+            **facts,
             epoch=row.epoch,
             token_used=True,
             status=AgentStatus.ONLINE,
@@ -52,7 +61,7 @@ def greet(batch: Sequence[Incoming]) -> None:
         )
         if message.release:
             states[row.id] = message.release
-        hot.note_epoch(row.id, row.epoch)
+        transaction.on_commit(partial(delivery.announce_epoch, row.id, row.epoch))
     host_releases.note_states(states, now)
     _announce((row.tenant_id, row.id) for row in rows.values())
 
@@ -75,6 +84,7 @@ def show_online(beats: Sequence[Beat]) -> None:
 def mark_silent_agents() -> list[str]:
     """Mark hosts offline whose beats stopped, and return their ids; a housekeeping job."""
     now = database_clock.now()
+    _pull_back_future(now)
     silence = pace.silence_for(pace.interval_for(Agent.objects.hosts().online().count()))
     if not _watch.may_judge(now, silence):
         return []
@@ -94,6 +104,17 @@ def mark_silent_agents() -> list[str]:
         silent.filter(id__in=ids).update(status=AgentStatus.OFFLINE, online_since=None)
         _announce(found)
     return ids
+
+
+def _pull_back_future(now: datetime) -> None:
+    """Date what lies in the future to now: else a host that dies would be online until then."""
+    future = now + database_clock.TOLERANCE
+    late = Agent.objects.filter(Q(last_heartbeat_time__gt=future) | Q(online_since__gt=future))
+    if not late.exists():
+        return
+    with write_transaction():
+        for column in ("last_heartbeat_time", "online_since"):
+            Agent.objects.filter(**{f"{column}__gt": future}).update(**{column: now})
 
 
 class _Watch:
@@ -134,6 +155,7 @@ def _facts_of(hello: Hello, row: Agent, now: datetime) -> dict[str, object]:
     """Return the columns that a hello fills."""
     known = hot.snapshot(row.id)
     capacity = hello.capacity
+    host_labels = bounded_labels(hello.labels)
     return {
         "instance_id": hello.instance_id[:64],
         "boot_id": hello.boot_id[:64],
@@ -143,8 +165,9 @@ def _facts_of(hello: Hello, row: Agent, now: datetime) -> dict[str, object]:
         "slots": max(0, capacity.slots),
         "script_types": list(capacity.script_types),
         "system": with_changes(row.system, bounded_system(hello.system), now=now),
-        # Labels given at the enrolment stay; what the host says comes on top.
-        "labels": {**row.labels, **bounded_labels(hello.labels)},
+        # As a whole: a label that its settings name no more is gone.
+        "host_labels": host_labels,
+        "labels": merged_labels(host_labels, row.given_labels),
         "address": known.address[:64] if known and known.address else F("address"),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
-from agents.distribution import releases
+from agents.distribution import pip_archive, releases
 from agents.distribution.installer import python_installer, shell_installer
 from dialer_platform.console.htmx import answers_errors
 from dialer_platform.errors import NotFound
@@ -37,6 +37,16 @@ def release_info(request: HttpRequest) -> JsonResponse:
             "size_bytes": release.size_bytes,
         }
     )
+
+
+@require_safe
+@answers_errors
+def pip_wheel(request: HttpRequest) -> HttpResponse:
+    """Answer the pip of this server, for hosts whose Python brings none."""
+    data = pip_archive.read()
+    if data is None:
+        raise NotFound("This server's Python environment has no pip.")
+    return _fresh(data, "application/octet-stream")
 
 
 @require_safe

@@ -26,7 +26,7 @@ OPEN_ROUTES = frozenset(
     {
         *("login", "healthz", "readyz", "metrics", "set_language", "probe-push", "favicon"),
         # A new host has no credential yet; these hold the agent's code and no secret.
-        *("agent-install-py", "agent-install-sh", "agent-release", "agent-wheel"),
+        *("agent-install-py", "agent-install-sh", "agent-release", "agent-wheel", "agent-pip"),
     }
 )
 

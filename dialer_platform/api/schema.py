@@ -6,8 +6,10 @@ Owns `/api/v1/schema/` and the extensions that describe our own classes to the g
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
+from django.utils.translation import get_language
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
@@ -60,10 +62,26 @@ class ConsoleSessionScheme(OpenApiAuthenticationExtension):
         return {"type": "apiKey", "in": "cookie", "name": "dialer_session"}
 
 
+class KeptGenerator(SchemaGenerator):
+    """Makes the schema once for each version and language: it takes a second of a core."""
+
+    def get_schema(self, request: Any = None, public: bool = False) -> dict[str, Any]:
+        """Return the public schema, which is the same for every caller."""
+        return _kept_schema(self.api_version, get_language() or "")
+
+
+@lru_cache(maxsize=8)
+def _kept_schema(version: str | None, language: str) -> dict[str, Any]:
+    """Return the schema of one version in the language that is active."""
+    made: dict[str, Any] = SchemaGenerator(api_version=version).get_schema(public=True)
+    return made
+
+
 class SchemaView(SpectacularAPIView):
     """Answers the schema, as JSON unless YAML is asked for."""
 
     renderer_classes = [OpenApiJsonRenderer, OpenApiYamlRenderer]
+    generator_class = KeptGenerator
 
 
 def add_failures(

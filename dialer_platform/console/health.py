@@ -2,7 +2,7 @@
 
 Promises that /healthz touches nothing but this process, and that /readyz says which part
 is not ready. The figures come from the collectors that apps register with
-prometheus_client.
+prometheus_client; a caller from elsewhere sees those of the own tenant, a superuser all.
 """
 
 from __future__ import annotations
@@ -17,14 +17,19 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from dialer_platform import readiness
 from dialer_platform.accounts.address import client_address, is_forwarded_unseen
 from dialer_platform.accounts.authentication import principal_by_token
+from dialer_platform.accounts.principal import Principal
 from dialer_platform.api import errors
+from dialer_platform.console import tenant_metrics
 from dialer_platform.housekeeping import lease
 from dialer_platform.models import Lease
 from dialer_platform.storage import write_transaction
 
 BEARER = "Bearer "
+WAIT_SECONDS = 3.0
+"""How long the write check stands behind other writers of this process."""
 READY_SECONDS = 1.0
 """How long an answer of the write check is believed: strangers may ask as often as they like."""
 
@@ -51,35 +56,48 @@ def readyz(request: HttpRequest) -> HttpResponse:
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Answer the figures in Prometheus' format: to this machine, or to a user's token."""
-    if not may_read_metrics(request):
+    if is_this_machine(request):
+        return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+    principal = bearer_of(request)
+    if principal is None:
         body = errors.body("unauthenticated", "Send a token: Authorization: Bearer dpu_…")
         challenge = {"WWW-Authenticate": 'Bearer realm="metrics"'}
         return JsonResponse(body, status=401, headers=challenge)
-    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+    # Names, targets and values of other tenants, and how the process is, are the operator's.
+    is_all = principal.user.is_superuser
+    text = generate_latest() if is_all else tenant_metrics.text_of(principal.tenant_id)
+    return HttpResponse(text, content_type=CONTENT_TYPE_LATEST)
 
 
 def ready_checks() -> dict[str, bool]:
     """Return what must hold before the server can do its work."""
     is_writable = is_database_writable()
-    return {"database": is_writable, "housekeeping": is_writable and lease.is_fresh()}
+    return {
+        "database": is_writable,
+        "housekeeping": is_writable and lease.is_fresh(),
+        **readiness.verdicts(),
+    }
 
 
 def is_database_writable() -> bool:
     """Return whether a write transaction succeeds; it changes no row."""
     try:
-        with write_transaction():
+        with write_transaction(wait_seconds=WAIT_SECONDS):
             Lease.objects.filter(name="").update(renewed_at=timezone.now())
     except DatabaseError:
         return False
     return True
 
 
-def may_read_metrics(request: HttpRequest) -> bool:
-    """Return whether the caller is on this machine or shows a valid user token."""
-    if is_loopback(client_address(request)) and not is_forwarded_unseen(request):
-        return True
+def is_this_machine(request: HttpRequest) -> bool:
+    """Return whether the caller is on this machine, and no proxy speaks for somebody else."""
+    return is_loopback(client_address(request)) and not is_forwarded_unseen(request)
+
+
+def bearer_of(request: HttpRequest) -> Principal | None:
+    """Return whom a valid user token of the request stands for, None without one."""
     header = request.headers.get("Authorization", "")
-    return header.startswith(BEARER) and principal_by_token(header[len(BEARER) :]) is not None
+    return principal_by_token(header[len(BEARER) :]) if header.startswith(BEARER) else None
 
 
 def is_loopback(address: str) -> bool:

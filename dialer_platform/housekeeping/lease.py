@@ -1,8 +1,9 @@
-"""Which process does the periodic work: the one whose lease row is fresh.
+"""Which process does the periodic work: the one that renews the lease row.
 
 Promises that at most one live process holds the role and that another one takes over
-within LEASE_SECONDS when it dies. All ages are judged by the database's clock, so hosts
-with different clocks agree.
+within LEASE_SECONDS when it dies. Who waits for the lease measures on its own monotonic
+clock how long the row stays the same, so that no clock that is set gives it away or keeps
+it for years. Only what was before its first look is taken from the stamp.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from datetime import timedelta
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -28,28 +31,68 @@ def new_holder_name() -> str:
     return f"{socket.gethostname()[:100]}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
-def acquire(holder: str) -> bool:
-    """Take or renew the lease; False while another process holds it."""
-    age = timedelta(seconds=LEASE_SECONDS)
-    with write_transaction():
-        Lease.objects.get_or_create(
-            name=ROLE, defaults={"holder": holder, "renewed_at": timezone.now()}
-        )
-        rows = Lease.objects.filter(name=ROLE)
-        mine = rows.filter(holder=holder)
-        stale = rows.filter(renewed_at__lt=Now() - age)
-        return bool(mine.update(renewed_at=Now())) or bool(
-            stale.update(holder=holder, renewed_at=Now())
-        )
+class LeaseWatch:
+    """What a process that waits for the lease has seen of its renewals; pure."""
+
+    def __init__(self) -> None:
+        """Start without having looked."""
+        self._seen: tuple[str, datetime] | None = None
+        self._since = 0.0
+
+    def is_abandoned(
+        self, holder: str, renewed_at: datetime, *, now: datetime, tick: float
+    ) -> bool:
+        """Note a renewal; return whether the lease has stayed as it is for LEASE_SECONDS.
+
+        now is the clock that dated the renewal, tick monotonic seconds.
+        """
+        renewal = (holder, renewed_at)
+        if renewal != self._seen:
+            # At the first look the stamp is all there is: a dead holder is not waited for anew.
+            age_seconds = 0.0 if self._seen else (now - renewed_at).total_seconds()
+            self._since = tick - min(max(0.0, age_seconds), LEASE_SECONDS)
+            self._seen = renewal
+        return tick - self._since >= LEASE_SECONDS
 
 
-def release(holder: str) -> None:
-    """Give the lease up, so that another process need not wait for it to age."""
-    with write_transaction():
-        Lease.objects.filter(name=ROLE, holder=holder).delete()
+class HousekeepingLease:
+    """One process's claim to the role."""
+
+    def __init__(self, holder: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Wait under a name that no other process has; the clock is monotonic seconds."""
+        self.holder = holder
+        self._clock = clock
+        self._watch = LeaseWatch()
+
+    def acquire(self) -> bool:
+        """Take or renew the lease; False while another process holds it."""
+        with write_transaction():
+            rows = Lease.objects.filter(name=ROLE)
+            row = rows.select_for_update().annotate(now=Now()).first()
+            if row is None:
+                _, is_mine = Lease.objects.get_or_create(
+                    name=ROLE, defaults={"holder": self.holder, "renewed_at": timezone.now()}
+                )
+                return is_mine
+            if row.holder != self.holder and not self._watch.is_abandoned(
+                row.holder, row.renewed_at, now=row.now, tick=self._clock()
+            ):
+                return False
+            rows.update(holder=self.holder, renewed_at=Now())
+        return True
+
+    def release(self) -> None:
+        """Give the lease up, so that another process need not wait for it to age."""
+        with write_transaction():
+            Lease.objects.filter(name=ROLE, holder=self.holder).delete()
 
 
 def is_fresh() -> bool:
-    """Tell whether some process renewed the lease lately, i.e. periodic work is being done."""
+    """Tell whether some process renewed the lease lately, i.e. periodic work is being done.
+
+    A renewal from the future is none; after a step of the clock the next one is 8 s away.
+    """
     age = timedelta(seconds=FRESH_SECONDS)
-    return Lease.objects.filter(name=ROLE, renewed_at__gte=Now() - age).exists()
+    return Lease.objects.filter(
+        name=ROLE, renewed_at__gte=Now() - age, renewed_at__lte=Now() + age
+    ).exists()

@@ -24,6 +24,8 @@ from dialer_platform.storage import write_transaction
 logger = logging.getLogger(__name__)
 
 RENEW_SECONDS = 8.0
+LATE_SECONDS = 10.0
+LATE_INTERVALS = 3
 SHORTEST_PAUSE_SECONDS = 0.05
 ERROR_CHARACTERS = 500
 
@@ -51,7 +53,7 @@ class HousekeepingLoop:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare; nothing runs before `start` or `run`."""
-        self.holder = lease.new_holder_name()
+        self.lease = lease.HousekeepingLease(lease.new_holder_name(), clock=clock)
         self.holds_lease = False
         self._get_jobs = get_jobs
         self._clock = clock
@@ -77,6 +79,14 @@ class HousekeepingLoop:
         """Ask the loop to end; safe in a signal handler."""
         self._stopping.set()
 
+    def is_on_time(self) -> bool:
+        """Return whether no job is late by three intervals and 10 s; True where another works."""
+        now = self._clock()
+        return not self.holds_lease or all(
+            now - one.due_at <= max(LATE_SECONDS, LATE_INTERVALS * one.job.interval_seconds)
+            for one in list(self._progress.values())
+        )
+
     def run(self) -> None:
         """Work until asked to stop, then give the lease up."""
         pause_seconds = 0.0
@@ -93,7 +103,7 @@ class HousekeepingLoop:
         """Renew the lease if it is time, run what is due; returns the pause in seconds."""
         now = self._clock()
         if now >= self._renew_at:
-            self.holds_lease = lease.acquire(self.holder)
+            self.holds_lease = self.lease.acquire()
             self._renew_at = now + RENEW_SECONDS
             self._report()
         if not self.holds_lease:
@@ -173,5 +183,5 @@ class HousekeepingLoop:
         """Report and give the lease up."""
         if self.holds_lease:
             self._report()
-            lease.release(self.holder)
+            self.lease.release()
             self.holds_lease = False

@@ -101,7 +101,10 @@ class LocalAgent:
         return child.wait()
 
     def _spawn(self, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        """Start the process; what it prints goes to a file that each start begins anew."""
+        """Start the process; what it prints goes to a file that each start begins anew.
+
+        The agent keeps that file small by itself: its log has a file of its own.
+        """
         with (self._state_dir / OUTPUT_FILE).open("wb") as output:
             return subprocess.Popen(
                 self._command,

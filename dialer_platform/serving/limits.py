@@ -10,7 +10,10 @@ MIB = 1024 * 1024
 HEADER_SECONDS = 20.0
 BODY_SECONDS = 30.0
 SLOWEST_BODY_BYTES_PER_SECOND = 32 * 1024
+# A connection on which nothing leaves for so long is aborted; a slow one is not.
 STUCK_READER_SECONDS = 120.0
+# With so many messages that the application has not taken a socket is not read.
+MAX_WAITING_MESSAGES = 500
 # What is read and thrown away after a refusal, so that the client sees the answer
 # instead of a reset connection.
 DRAIN_BYTES = 64 * MIB

@@ -8,7 +8,6 @@ application sees.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from typing import Any
@@ -17,6 +16,7 @@ from daphne.http_protocol import HTTPFactory, WebRequest
 from twisted.web.http import HTTPChannel
 
 from dialer_platform.serving import limits
+from dialer_platform.serving.room import Room
 from dialer_platform.serving.waiting import WaitingConnections
 
 KEEP_ALIVE_SECONDS = 60
@@ -106,12 +106,13 @@ class TimedChannel(HTTPChannel):
         super().__init__()
         self.deadline: float | None = None
         self.address = ""
-        self._senders: list[asyncio.Future[None]] = []
+        self.room: Room | None = None
 
     def connectionMade(self) -> None:
         """Join those that wait for a request."""
         super().connectionMade()
         if self.transport is not None:
+            self.room = Room(self.transport)
             self.address = str(getattr(self.transport.getPeer(), "host", ""))
         self.factory.let_wait(self)
 
@@ -143,29 +144,20 @@ class TimedChannel(HTTPChannel):
         self.stop_clock()
         self.factory.waiting.discard(self.address, self)
         super().connectionLost(reason)
-        self._wake()
+        if self.room is not None:
+            self.room.stopProducing()
+
+    def pauseProducing(self) -> None:
+        """Have who sends wait; the library stops reading, too."""
+        super().pauseProducing()
+        if self.room is not None:
+            self.room.pauseProducing()
 
     def resumeProducing(self) -> None:
         """Let go on who waits to send more: what was sent has mostly left."""
         super().resumeProducing()
-        self._wake()
-
-    async def wait_for_room(self) -> None:
-        """Return when more may be sent; a reader that takes nothing for long is cut off."""
-        if not self._waitingForTransport or self.transport is None:
-            return
-        room = asyncio.get_running_loop().create_future()
-        self._senders.append(room)
-        done, _ = await asyncio.wait([room], timeout=limits.STUCK_READER_SECONDS)
-        if not done and self.transport is not None:
-            self.transport.abortConnection()
-
-    def _wake(self) -> None:
-        """Tell all that wait to send."""
-        senders, self._senders = self._senders, []
-        for room in senders:
-            if not room.done():
-                room.set_result(None)
+        if self.room is not None:
+            self.room.resumeProducing()
 
     def stop_clock(self) -> None:
         """Nothing is being received."""

@@ -10,16 +10,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import daphne.http_protocol
 import daphne.server
+import daphne.ws_protocol
 from twisted.internet import defer, reactor
 from twisted.internet.endpoints import SSL4ServerEndpoint
 
 from dialer_platform import runtime
 from dialer_platform.launch.certificate import ServerCertificate
 from dialer_platform.serving.protocol import LimitedHTTPFactory, TimedChannel
+from dialer_platform.serving.room import Room
 from dialer_platform.serving.sockets import LimitedSocketFactory
 from dialer_platform.serving.tls import options_of
 
@@ -100,6 +105,37 @@ class WebServer:
         self._on_ready(host, port)
 
 
+@contextmanager
+def replaced(module: Any, **names: Any) -> Iterator[None]:
+    """Give a module of the library other parts for a time."""
+    originals = {name: getattr(module, name) for name in names}
+    vars(module).update(names)
+    try:
+        yield
+    finally:
+        vars(module).update(originals)
+
+
+class _Steady:
+    """Stands in for the library's `time`, of which it uses one function."""
+
+    time = staticmethod(time.monotonic)
+
+
+@contextmanager
+def steady_clock() -> Iterator[None]:
+    """Have the library measure pings and ends on the monotonic clock.
+
+    It measures by the wall clock: set back an hour, it pings no quiet socket for an hour.
+    """
+    with (
+        replaced(daphne.server, time=_Steady),
+        replaced(daphne.http_protocol, time=_Steady),
+        replaced(daphne.ws_protocol, time=_Steady),
+    ):
+        yield
+
+
 class _Server(daphne.server.Server):
     """The library's server with our limits and a shutdown that tolerates finished calls."""
 
@@ -118,23 +154,21 @@ class _Server(daphne.server.Server):
             # The library's own description of such an endpoint takes file names only, and
             # would read a chain of certificates as one.
             ours["serverFromString"] = lambda reactor, description: self.encrypted
-        originals = {name: getattr(daphne.server, name) for name in ours}
-        vars(daphne.server).update(ours)
-        try:
+        with replaced(daphne.server, **ours), steady_clock():
             super().run()
-        finally:
-            vars(daphne.server).update(originals)
 
     async def handle_reply(self, protocol: Any, message: Any) -> None:
-        """Send a part of an answer, and return once the connection takes the next one.
+        """Send a part of an answer or a message; return once the connection takes the next.
 
         The library returns at once: whoever reads a large file slowly had all of it kept in
         memory (600 MB of 600, measured).
         """
         await super().handle_reply(protocol, message)
         channel = getattr(protocol, "channel", None)
-        if isinstance(channel, TimedChannel):
-            await channel.wait_for_room()
+        sender = channel if isinstance(channel, TimedChannel) else protocol
+        room: Room | None = getattr(sender, "room", None)
+        if room is not None:
+            await room.wait()
 
     def listen_error(self, failure: Any) -> None:
         """Remember why there is nothing to serve."""

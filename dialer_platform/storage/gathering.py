@@ -8,6 +8,7 @@ nothing of what is queued. Whatever waits at the end is still handled.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -43,8 +44,17 @@ class GatheringThread(Generic[T]):
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._busy_since: float | None = None
         self.waiting = 0
         """The weight of everything that waits for the next batch."""
+
+    @property
+    def busy_seconds(self) -> float:
+        """Return for how long the present batch has been handled; for ever if nobody does."""
+        thread, since = self._thread, self._busy_since
+        if thread is not None and not thread.is_alive():
+            return float("inf")
+        return 0.0 if since is None else time.monotonic() - since
 
     def put(self, item: T) -> bool:
         """Queue an item; False when it does not fit any more."""
@@ -87,7 +97,9 @@ class GatheringThread(Generic[T]):
         """Handle batch after batch until told to stop and nothing waits."""
         try:
             while batch := self._next_batch(stopping):
+                self._busy_since = time.monotonic()
                 self._handle(batch, stopping)
+                self._busy_since = None
         finally:
             self._on_end()
 

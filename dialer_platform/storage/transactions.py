@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 
 
 class FairLock:
@@ -26,23 +26,32 @@ class FairLock:
         self._owner: int | None = None
         self._depth = 0
 
-    def acquire(self) -> None:
-        """Wait for all who came before; the owner enters again at once."""
+    def acquire(self, wait_seconds: float = -1.0) -> bool:
+        """Wait for all who came before; the owner enters again at once.
+
+        False when that took longer than wait_seconds, which is for ever if negative.
+        """
         me = threading.get_ident()
         with self._guard:
             if self._owner == me:
                 self._depth += 1
-                return
+                return True
             if self._owner is None:
                 self._owner, self._depth = me, 1
-                return
+                return True
             ticket = threading.Lock()
             ticket.acquire()
             self._waiting.append(ticket)
-        ticket.acquire()
+        if not ticket.acquire(timeout=wait_seconds):
+            with self._guard:
+                if ticket in self._waiting:
+                    self._waiting.remove(ticket)
+                    return False
+            # It was handed over at the last moment.
         # release() handed the lock over without freeing it, so nobody can barge in.
         with self._guard:
             self._owner, self._depth = me, 1
+        return True
 
     def release(self) -> None:
         """Hand the lock to the next in line, or free it."""
@@ -62,8 +71,12 @@ _locks_guard = threading.Lock()
 
 
 @contextmanager
-def write_transaction(using: str = "default") -> Iterator[None]:
-    """Open one write transaction on the database alias; nests as a savepoint-free join."""
+def write_transaction(using: str = "default", *, wait_seconds: float = -1.0) -> Iterator[None]:
+    """Open one write transaction on the database alias; nests as a savepoint-free join.
+
+    Raises OperationalError when the writers of this process in front take longer than
+    wait_seconds; negative waits as long as it takes.
+    """
     connection = connections[using]
     if connection.vendor != "sqlite" or connection.in_atomic_block:
         # A test case wraps everything in a transaction that is not ours: what fails inside
@@ -74,7 +87,8 @@ def write_transaction(using: str = "default") -> Iterator[None]:
             yield
         return
     lock = _lock_for(using)
-    lock.acquire()
+    if not lock.acquire(wait_seconds):
+        raise OperationalError("another writer of this process does not end")
     try:
         with transaction.atomic(using=using):
             yield

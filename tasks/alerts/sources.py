@@ -18,8 +18,12 @@ FAILED_WITHIN = timedelta(hours=1)
 
 
 def lost_agents(tenant_id: str, _now: datetime) -> list[Problem]:
-    """Return the hosts of a tenant that have called before and are silent now."""
-    silent = Agent.objects.of_tenant(tenant_id).hosts().offline().filter(token_used=True)
+    """Return the hosts of a tenant that have called before and are silent now.
+
+    A paused host may be silent: somebody works on it and has said so.
+    """
+    offline = Agent.objects.of_tenant(tenant_id).hosts().offline()
+    silent = offline.filter(token_used=True, is_paused=False)
     return [
         Problem(
             event=Event.AGENT_LOST,

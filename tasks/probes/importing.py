@@ -7,21 +7,12 @@ from typing import Any
 import yaml
 from django.utils.translation import gettext as _
 
+from agent_client.protocol.plain_yaml import load_plain
 from agent_client.protocol.probe_kinds import blackbox
 from dialer_platform.errors import Invalid, TooLarge
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_MODULES = 500
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """Knows no aliases: a few lines of them can stand for gigabytes."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """Refuse an alias, compose everything else."""
-        if self.check_event(yaml.events.AliasEvent):
-            raise yaml.YAMLError("aliases are not supported")
-        return super().compose_node(parent, index)
 
 
 def read_modules(data: bytes) -> dict[str, Any]:
@@ -32,7 +23,7 @@ def read_modules(data: bytes) -> dict[str, Any]:
     if len(data) > MAX_FILE_BYTES:
         raise TooLarge(_("The file is larger than 1 MiB."))
     try:
-        found = blackbox.modules(yaml.load(data.decode(), _PlainLoader))  # noqa: S506 - it is safe
+        found = blackbox.modules(load_plain(data.decode()))
     # The file is a stranger's: whatever its values are, they end as a sentence.
     except (
         yaml.YAMLError,

@@ -19,6 +19,8 @@ FLAPPING_CHANGES = 5
 """So many changes among the last HISTORY runs: such a target recovers only for good."""
 MIN_SILENCE_SECONDS = 90.0
 SILENT_INTERVALS = 3
+MUTE = (State.UNKNOWN, State.PENDING, State.PAUSED)
+"""Locations in these states say nothing of the target, the most alarming first."""
 MARKS: dict[str, str] = {Outcome.UP: "u", Outcome.DEGRADED: "d", Outcome.DOWN: "x"}
 
 
@@ -77,11 +79,23 @@ def grow_silent(belief: Belief, now: float, rules: Rules, *, is_offline: bool = 
     return replace(belief, state=State.UNKNOWN, since=now, failures=0, successes=0)
 
 
+def rest(belief: Belief, now: float) -> Belief:
+    """Return the belief of a location whose host is to rest: nothing is expected of it."""
+    if belief.state == State.PAUSED:
+        return belief
+    return replace(belief, state=State.PAUSED, since=now, failures=0, successes=0)
+
+
+def wake(belief: Belief, now: float) -> Belief:
+    """Return the belief of a location whose host probes again and has not run yet."""
+    return replace(belief, state=State.PENDING, since=now)
+
+
 def together(states: Sequence[str], policy: str) -> str:
     """Return what the locations say by the policy; those that know nothing have no voice."""
-    known = [one for one in states if one not in {State.PENDING, State.UNKNOWN}]
+    known = [one for one in states if one not in MUTE]
     if not known:
-        return State.UNKNOWN if State.UNKNOWN in states else State.PENDING
+        return next((state for state in MUTE if state in states), State.PENDING)
     down = known.count(State.DOWN)
     if down and _is_quorum(down, len(known), policy):
         return State.DOWN

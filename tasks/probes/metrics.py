@@ -6,45 +6,29 @@ it left out. A location that knows nothing says nothing: absent is not 0.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import DatabaseError
-from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
+from dialer_platform.console import tenant_metrics
 from tasks.probes.choices import Outcome, State
 from tasks.probes.models import Location
-
-log = logging.getLogger("dialer.probes.metrics")
 
 MAX_LOCATIONS = 20_000
 LABELS = ["tenant", "probe", "name", "kind", "target", "agent"]
 ANSWERED = {Outcome.UP, Outcome.DEGRADED}
 
 
-class ProbesCollector(Collector):
-    """Reads the locations when Prometheus asks."""
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the metrics; none while the database cannot be read."""
-        try:
-            rows = list(_locations()[: MAX_LOCATIONS + 1])
-        except DatabaseError:
-            log.warning("the probes could not be read for metrics", exc_info=True)
-            return
-        left_out = max(len(rows) - MAX_LOCATIONS, 0)
-        yield from metrics_of(rows[:MAX_LOCATIONS])
-        yield GaugeMetricFamily(
-            "dialer_probe_locations_left_out", "Whether not all were told.", value=left_out
-        )
-
-    def describe(self) -> list[Metric]:
-        """Say nothing at registration: nothing must be read then."""
-        return []
+def read(tenant_id: str | None) -> Iterator[Metric]:
+    """Yield the metrics of a tenant's probes, of all tenants' for None."""
+    rows = list(_locations(tenant_id)[: MAX_LOCATIONS + 1])
+    left_out = max(len(rows) - MAX_LOCATIONS, 0)
+    yield from metrics_of(rows[:MAX_LOCATIONS])
+    yield GaugeMetricFamily(
+        "dialer_probe_locations_left_out", "Whether not all were told.", value=left_out
+    )
 
 
 def metrics_of(rows: list[Location]) -> list[Metric]:
@@ -83,12 +67,14 @@ def expiry_of(details: dict[str, Any]) -> float | None:
 
 def register() -> None:
     """Have /metrics show the probes."""
-    REGISTRY.register(ProbesCollector())
+    tenant_metrics.add("probes", read)
 
 
-def _locations() -> Any:
-    """Return the locations that know something."""
+def _locations(tenant_id: str | None) -> Any:
+    """Return the locations that know something, of one tenant or of all."""
     rows = Location.objects.select_related("probe", "agent").exclude(last_outcome="")
+    if tenant_id is not None:
+        rows = rows.filter(probe__tenant_id=tenant_id)
     return rows.exclude(state__in=[State.PENDING, State.UNKNOWN]).order_by("id")
 
 

@@ -11,6 +11,7 @@ from agents.principal import AgentPrincipal
 from agents.probe_duty import Refusal
 from tasks.probes import sets
 from tasks.probes.ingest.writer import ResultWriter
+from tasks.probes.services import stamps
 
 writer = ResultWriter()
 
@@ -25,6 +26,10 @@ class Provider:
     async def probe_set(self, principal: AgentPrincipal) -> ProbeSet:
         """Return what the agent is to run now."""
         return await offload.run(sets.read_set, principal.agent_id, principal.tenant_id)
+
+    def hosts_changed(self, tenant_id: str) -> None:
+        """Ring for every process, as for a change of the probes."""
+        stamps.stamp(tenant_id)
 
     async def store(
         self, principal: AgentPrincipal, results: Sequence[ProbeResult]

@@ -94,7 +94,11 @@ def refresh(tenant_id: str) -> None:
 def read_duties(tenant_id: str) -> dict[str, Duty]:
     """Return what each host of a tenant is to run, as the database has it."""
     hosts = Agent.objects.of_tenant(tenant_id).hosts().enrolled()
-    labels = {name: words or {} for name, words in hosts.values_list("id", "labels")}
+    rows = list(hosts.values_list("id", "labels", "is_paused"))
+    labels = {name: words or {} for name, words, is_paused in rows if not is_paused}
+    # A paused host has an empty set with a number: nothing to run, which is not "unknown".
+    rest: Mapping[int, int] = {}
+    assigned = {name: rest for name, _words, is_paused in rows if is_paused}
     requests: dict[str, list[str]] = {}
     for request_id, agent_id in (
         open_requests().filter(tenant_id=tenant_id).values_list("id", "agent_id")
@@ -102,7 +106,7 @@ def read_duties(tenant_id: str) -> dict[str, Duty]:
         requests.setdefault(agent_id, []).append(request_id)
     numbers: dict[tuple[int, tuple[str, ...]], int] = {}
     duties = {}
-    for name, probes in assign(read_wishes(tenant_id), labels).items():
+    for name, probes in (assigned | assign(read_wishes(tenant_id), labels)).items():
         # Most hosts of a fleet share one mapping: its digest is worked out once.
         key = (id(probes), tuple(requests.get(name, ())))
         if key not in numbers:

@@ -14,10 +14,11 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from agent_client.protocol.messages import TasksBatch, TaskSpec
-from agents import delivery
+from agents import database_clock, delivery
 from agents.reply import Reply, next_message_id
 from dialer_platform.storage import write_transaction
 from tasks.choices import OFFERED, QUEUED, Phase, Status
@@ -99,8 +100,12 @@ def withdraw_expired_offers() -> int:
 
 def withdraw_offers_before(moment: datetime) -> int:
     """Put offers made before the moment back into the queue, in the caller's transaction."""
+    # What lies in the future was offered before the clock was set back, nobody knows when.
+    future = timezone.now() + database_clock.TOLERANCE
     late = Task.objects.filter(
-        status=Status.WAITING, phase=Phase.OFFERED, offered_at__lt=moment
+        Q(offered_at__lt=moment) | Q(offered_at__gt=future),
+        status=Status.WAITING,
+        phase=Phase.OFFERED,
     ).values_list("id", flat=True)
     tasks = [task for task in lock_tasks(list(late)).values() if task.state == OFFERED]
     for task in tasks:

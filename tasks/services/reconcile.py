@@ -20,7 +20,7 @@ from django.utils import timezone
 from agent_client.protocol.messages import Desired, Hello, Hold, Want
 from agent_client.protocol.reconcile import is_canceled_by_loss, judge_absence, judge_hold
 from agent_client.protocol.record import Record, Step
-from agents import connections
+from agents import connections, database_clock
 from agents.inbox import Beat
 from agents.reply import Reply
 from tasks.choices import CANCELED, FAILED, STARTING, Reason
@@ -212,7 +212,9 @@ def _is_unheard(beat: Beat, task: Task) -> bool:
         return True
     if not connections.is_connected(beat.principal.agent_id) or task.offered_at is None:
         return True
-    return timezone.now() - task.offered_at > timedelta(seconds=REPEAT_OFFER_SECONDS)
+    # An offer from the future was made before the clock was set back: it may be old.
+    age = timezone.now() - task.offered_at
+    return not -database_clock.TOLERANCE <= age <= timedelta(seconds=REPEAT_OFFER_SECONDS)
 
 
 def _say(round_: _Round) -> None:

@@ -33,6 +33,7 @@ from tasks.services.endings import Ending, clamped, end_tasks, ending_of
 from tasks.services.forgetting import release
 from tasks.services.moves import Move, lock_tasks, move_all, record_events
 from tasks.services.offering import offer_waiting, withdrawal
+from tasks.services.policy_audit import note_ended, note_refused
 from tasks.services.records import record_of
 from tasks.services.refusals import refusals
 
@@ -66,6 +67,7 @@ def refuse(batch: Sequence[Incoming]) -> None:
         step = on_refused(record_of(task, principal, message.offer))
         if task is not None and step is Step.WITHDRAW:
             refusals.note(task.pk, principal.agent_id, message.detail[:500])
+            note_refused(task, principal, message)
             detail = {"code": message.code[:80], "detail": message.detail[:500]}
             moves[task.pk] = withdrawal(task, kind="refused", actor=str(principal), detail=detail)
     move_all(list(moves.values()))
@@ -136,6 +138,7 @@ def finish(batch: Sequence[Incoming]) -> None:
             continue
         if step is Step.END:
             endings.setdefault(task.pk, ending_of(task, result, actor=str(principal)))
+            note_ended(task, principal, result)
         elif step is Step.NOTE_LATE:
             _note_late_result(task, principal, result)
         release(task, reply, log_bytes=result.log_bytes)

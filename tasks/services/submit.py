@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -29,6 +30,7 @@ from tasks.models import SubmissionKey, Task, TaskDependency
 from tasks.services.dependencies import BROKEN, failure_changes, state_after
 from tasks.services.moves import record_events
 from tasks.services.offering import offer_waiting
+from tasks.services.quotas import ensure_tasks
 from tasks.services.transfers import check_files, open_transfers
 from tasks.services.validation import clean_new
 
@@ -166,6 +168,7 @@ def store(
     rerun_of: Task | None = None,
 ) -> list[Task]:
     """Insert tasks, edges and events, offer what can start; the caller's transaction."""
+    ensure_tasks(principal.tenant_id, len(rows))
     _check_agents(principal, rows, prefixes)
     check_files(principal, rows, prefixes)
     statuses = _dependency_statuses(principal, rows, prefixes)
@@ -258,6 +261,7 @@ def _new_task(
         rerun_of=rerun_of,
         status=status,
         phase=phase,
+        lost_after_seconds=settings.LOST_AFTER_SECONDS,
         **plain,
         **ended,
     )

@@ -14,7 +14,7 @@ VIEWER = {"overview.view", "task.view", "agent.view", "probe.view", "template.vi
 VIEWER |= {"alert.view", "file.view", "plugin.view"}
 OPERATOR = VIEWER | {"task.submit", "task.change", "task.cancel", "task.rerun", "template.use"}
 OPERATOR |= {"probe.create", "probe.change", "probe.delete", "probe.run"}
-OPERATOR |= {"file.write", "plugin.change"}
+OPERATOR |= {"file.write"}
 
 
 def someone(role: Role, scope: Scope | None = None) -> Principal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -13,6 +14,7 @@ from dialer_platform.accounts.choices import Role, Scope
 from dialer_platform.accounts.models import ApiToken, AuditEvent
 from dialer_platform.accounts.services import tokens
 from dialer_platform.errors import Conflict
+from dialer_platform.quotas import QuotaExceeded
 
 URL = "/api/v1/tokens/"
 
@@ -228,3 +230,15 @@ def test_admin_says_that_tokens_stay_and_ends_them_on_request(make, superuser, a
     body = {"action": "revoke_tokens", "_selected_action": [admin_user.pk]}
     client.post("/admin/accounts/user/", body)
     assert ApiToken.objects.filter(revoked_at__isnull=True).count() == 0
+
+
+@pytest.mark.django_db
+def test_tokens_of_a_person_are_limited(settings, admin_user, make):
+    settings.MAX_TOKENS_PER_USER = 1
+    token, _ = make()
+    with pytest.raises(QuotaExceeded, match="DIALER_MAX_TOKENS_PER_USER"):
+        make()
+    with pytest.raises(CommandError, match="API tokens in force"):
+        call_command("token", admin_user.get_username())
+    tokens.revoke_token(token, by="x")
+    make()

@@ -26,8 +26,9 @@ def test_user_gets_role_and_audit_entry(tenant):
 
 def test_user_twice_is_a_conflict(tenant):
     make(tenant)
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict) as caught:
         make(tenant)
+    assert caught.value.code == "user_exists"
 
 
 @pytest.mark.parametrize(
@@ -51,15 +52,20 @@ def test_tenant_id_comes_from_its_name(db):
     assert users.create_tenant(name=" Lab Two ").id == "lab-two"
 
 
-@pytest.mark.parametrize(("name", "error"), [("!!", Invalid), ("Default", Conflict)])
-def test_unusable_tenant_is_refused(tenant, name, error):
-    with pytest.raises(error):
+@pytest.mark.parametrize(
+    ("name", "error", "code"),
+    [("!!", Invalid, "invalid"), ("Default", Conflict, "tenant_exists")],
+)
+def test_unusable_tenant_is_refused(tenant, name, error, code):
+    with pytest.raises(error) as caught:
         users.create_tenant(name=name)
+    assert caught.value.code == code
 
 
 def test_last_administrator_keeps_the_role(tenant, admin_user):
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict) as caught:
         users.set_role(user=admin_user, tenant=tenant, role=Role.VIEWER, by="test")
+    assert caught.value.code == "last_administrator"
     assert Membership.objects.get(user=admin_user).role == Role.ADMIN
 
 

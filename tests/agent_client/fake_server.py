@@ -195,6 +195,8 @@ class FakeServer:
         self.url = ""
         self.block_websocket = 0
         """HTTP status that a proxy gives instead of the upgrade."""
+        self.close_code = 0
+        """What a socket is closed with at once, 0 for not at all."""
         self.token = TOKEN
         self.http_status = 200
         self.requests: list[str] = []
@@ -246,6 +248,9 @@ class FakeServer:
     # --- bytes ------------------------------------------------------------------------
 
     async def _serve_socket(self, socket: ServerConnection) -> None:
+        if self.close_code:
+            await socket.close(self.close_code)
+            return
         self._sockets.add(socket)
         try:
             async for data in socket:

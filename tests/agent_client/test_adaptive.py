@@ -121,3 +121,27 @@ def test_least_bandwidth_never_exceeds_what_is_configured():
 
 def test_without_a_configured_bandwidth_there_is_no_limit():
     assert limits_for(0.3, slots=4, bandwidth_mb=0, min_bandwidth_mb=1).bandwidth_mb is None
+
+
+@given(st.floats(0.01, 1), st.integers(0, 10_000))
+def test_limits_are_none_exactly_when_no_slot_is_given_and_never_more(factor, slots):
+    found = limits_for(factor, slots=slots, bandwidth_mb=0, min_bandwidth_mb=1).slots
+    assert (found == 0) == (slots == 0)
+    assert found <= slots
+
+
+@pytest.mark.parametrize(
+    ("sample", "cause"),
+    [
+        ({"cpu_percent": 80, "load_1m": 0.1}, "cpu"),
+        ({"cpu_percent": 10, "load_1m": 99}, "load"),
+        ({"cpu_percent": 80, "load_1m": 99}, "both"),
+    ],
+)
+def test_lowered_limits_know_their_cause_until_they_are_whole(sample, cause):
+    one = controller(cooldown_seconds=0)
+    assert one.cause == ""
+    one.observe(now=0, **sample)
+    assert one.cause == cause
+    one.observe(now=1, **IDLE)
+    assert (one.factor, one.cause) == (1, "")

@@ -11,6 +11,7 @@ import pytest
 from agent_client.app import App
 from agent_client.config import AgentConfig, load_config
 from agent_client.errors import Terminal
+from agent_client.policy import Policy
 from agent_client.protocol.messages import Desired, Heartbeat, LogChunk, Refused, Result
 from agent_client.resource_util import ResourceUtil
 from agent_client.state import Identity, StateDirectory
@@ -31,7 +32,7 @@ def config_for(server: FakeServer, state_dir: Path, **changes: object) -> AgentC
 
 
 @contextlib.asynccontextmanager
-async def running_app(config: AgentConfig) -> AsyncIterator[App]:
+async def running_app(config: AgentConfig, *, policy: Policy | None = None) -> AsyncIterator[App]:
     identity = Identity(instance_id="i", agent_id=AGENT_ID, agent_token=TOKEN)
     app = App(
         config,
@@ -39,6 +40,7 @@ async def running_app(config: AgentConfig) -> AsyncIterator[App]:
         identity=identity,
         resources=ResourceUtil(state_dir=config.state_dir),
         login_environment={"PATH": PATH},
+        policy=policy,
     )
     await app.start()
     try:

@@ -240,6 +240,22 @@ def test_address_has_both_schemes(given, http, ws):
     assert (http_url(given), ws_url(given)) == (http, ws)
 
 
+@pytest.mark.parametrize("key", ["agent_server_url", "agent_server_backup_url"])
+@pytest.mark.parametrize("url", ["http://10.0.0.1:8000", "ws://dialer.example"])
+def test_credential_goes_unencrypted_to_another_machine_only_when_it_may(load, key, url):
+    variable = f"AGENT_CONNECTION_{key.upper()}"
+    with pytest.raises(ConfigError, match="not encrypted") as caught:
+        load(environ={variable: url})
+    assert (caught.value.code, caught.value.key) == ("config_invalid", f"connection.{key}")
+    assert "AGENT_CONNECTION_ALLOW_PLAIN_HTTP=1" in caught.value.remedy
+    allowed = load(environ={variable: url, "AGENT_CONNECTION_ALLOW_PLAIN_HTTP": "1"})
+    assert allowed.connection.exposed_servers == (http_url(url),)
+
+
+def test_unencrypted_way_on_this_machine_needs_no_word(load):
+    assert load().connection.exposed_servers == ()
+
+
 def test_ws_servers_lists_main_address_before_backup(load):
     environ = {"AGENT_CONNECTION_AGENT_SERVER_BACKUP_URL": "https://b"}
     assert load(environ=environ).connection.ws_servers == ("ws://127.0.0.1:8000", "wss://b")

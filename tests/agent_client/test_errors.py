@@ -15,6 +15,7 @@ from agent_client.errors import (
     Retryable,
     Terminal,
 )
+from agent_client.protocol.error_codes import CODES
 
 
 @pytest.mark.parametrize("code", CATALOGUE)
@@ -38,6 +39,12 @@ def test_every_code_is_stable_and_has_sentence_and_remedy(code):
 )
 def test_error_knows_its_code_and_exit_code(error, code, exit_code):
     assert (error.code, error.exit_code) == (code, exit_code)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_code_of_the_server_has_its_own_remedy(code):
+    error = Rejected("no", code=code)
+    assert (error.entry.sentence, error.remedy) == (CODES[code].sentence, CODES[code].remedy)
 
 
 def test_detail_is_the_catalogue_sentence_when_none_is_given():

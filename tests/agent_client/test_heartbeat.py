@@ -187,9 +187,10 @@ async def test_beats_are_faster_when_tasks_run(body, busy, interval, pause, monk
 
 def test_beat_says_what_a_loaded_host_allows_itself(body):
     body.sample = HostSample(resources=Resources(cpu_usage=99))
-    body.limits = Limits(slots=2, bandwidth_mb=5, factor=0.5)
+    body.limits = Limits(slots=2, bandwidth_mb=5, factor=0.5, cause="load")
     found = body.heart.build().resources
     assert (found.slots_allowed, found.bandwidth_limit_mb, found.adaptive_factor) == (2, 5, 0.5)
+    assert found.adaptive_cause == "load"
 
 
 def test_beat_says_nothing_of_limits_that_are_not_adapted(body):

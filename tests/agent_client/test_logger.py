@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import queue
 import re
 import subprocess
@@ -14,6 +15,7 @@ from dataclasses import replace
 
 import pytest
 
+from agent_client import console_log
 from agent_client import logger as module
 from agent_client.catalogue import Line, announce
 from agent_client.config import LoggingConfig
@@ -75,6 +77,50 @@ def test_console_and_file_get_the_same_lines(start):
     assert _lines(log) == console.getvalue().splitlines()
 
 
+def test_plain_file_gets_only_what_is_wrong_and_the_log_everything(start, tmp_path):
+    with (tmp_path / "console").open("w+") as console:
+        log = start(console=console)
+        LOGGER.info("usual")
+        LOGGER.warning("trouble")
+        assert [line[-7:] for line in _lines(log)] == ["] usual", "trouble"]
+        assert [line[-7:] for line in (tmp_path / "console").read_text().splitlines()] == [
+            "trouble"
+        ]
+
+
+def test_plain_file_is_bounded_and_says_where_the_rest_is(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(console_log, "MAX_BYTES", 1000)
+    with (tmp_path / "console").open("w+") as console:
+        log = start(console=console)
+        for number in range(100):
+            LOGGER.warning("line %d", number)
+        assert len(_lines(log)) == 100
+    lines = (tmp_path / "console").read_text().splitlines()
+    assert 10 < len(lines) < 30
+    assert lines[-1].endswith(f"directory of the log: {tmp_path / 'logs'}")
+    assert sum(map(len, lines)) < 1200
+
+
+def test_plain_file_that_is_the_only_log_gets_everything(start, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "state").touch()
+    with (tmp_path / "console").open("w+") as console:
+        log = start(log_path=tmp_path / "file", console=console)
+        LOGGER.info("usual")
+        log.close()
+    assert "usual" in (tmp_path / "console").read_text()
+
+
+def test_pipe_gets_the_same_lines_as_the_log(start):
+    read, write = os.pipe()
+    with os.fdopen(write, "w") as console:
+        log = start(console=console)
+        LOGGER.info("usual")
+        lines = _lines(log)
+    with os.fdopen(read) as heard:
+        assert heard.read().splitlines() == lines
+
+
 @pytest.mark.parametrize(
     ("language", "text"), [("zh", "[INFO] 删除任务 task_id=7"), ("en", "[INFO] task removed")]
 )
@@ -108,6 +154,8 @@ def test_libraries_are_heard_from_warning_on(start):
         ("a\u2028b\u202ec", "a\\u2028b\\u202ec"),
         ("中文 ok", "中文 ok"),
         ("token dpa_ab12cd34ef56_secretsecret", "token dpa_ab12…"),
+        ("dpt_ab12cd34ef56_SECRETSECRET", "dpt_ab12…"),
+        ("/api/v1/push/dpp_-b-12cd_34ef56secret/?x", "/api/v1/push/dpp_-b-1…/?x"),
         ("dpe_x", "dpe_x"),
     ],
 )

@@ -10,12 +10,15 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from agent_client.config import load_config
 from agent_client.errors import ExitCode
 from agent_client.main_agent import setup_main_agent
+from agent_client.policy import Policy
+from agent_client.policy_file import POLICY_FILE
 from agent_client.state import StateDirectory
 from tests.agent_client.fake_server import ENROLL_TOKEN, FakeServer, fake_server, spec
 
@@ -162,6 +165,33 @@ def test_parts_are_not_there_when_the_agent_was_not_started(tmp_path):
     agent.leave()
     with pytest.raises(RuntimeError):
         agent.get_resource_info()
+
+
+async def test_registered_host_that_lost_its_policy_stays_away(host):
+    async with host.agent():
+        await host.connected()
+    await host.server.cut()
+    (host.state_dir / POLICY_FILE).unlink()
+    async with host.agent() as process:
+        code, text = await end_of(process)
+    assert code == ExitCode.USAGE
+    assert "policy_unusable" in text
+    assert not (host.state_dir / POLICY_FILE).exists()
+
+
+def test_hang_up_while_the_policy_is_being_replaced_keeps_the_old_one(tmp_path, caplog):
+    config = load_config({"state_dir": str(tmp_path)}, {}, tmp_path)
+    agent = setup_main_agent(config, reload=lambda: config)
+    policies: list[Policy] = []
+    agent._app = SimpleNamespace(reconfigure=lambda _, policy: policies.append(policy))
+    agent.reload()
+    assert "policy_unusable" in caplog.text
+    (tmp_path / POLICY_FILE).touch(0o600)
+    agent.reload()
+    assert policies == []
+    (tmp_path / POLICY_FILE).write_text("max_tasks: 3\n")
+    agent.reload()
+    assert policies == [Policy(max_tasks=3)]
 
 
 async def test_face_does_what_its_names_say_when_the_agent_runs(host, monkeypatch):

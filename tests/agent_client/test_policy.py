@@ -1,59 +1,32 @@
-"""The local policy file: what it allows, what it refuses, and when it is not trusted."""
+"""The policy of the host's owner: what it allows and what it refuses."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
-import yaml
 
-from agent_client.errors import ConfigError, Rejected
-from agent_client.policy import (
-    DEFAULT_TEXT,
-    POLICY_FILE,
-    PluginRules,
-    Policy,
-    load_policy,
-    own_user,
-    write_default,
-)
+from agent_client import policy as policy_module
+from agent_client.errors import Rejected
+from agent_client.policy import PluginRules, Policy, own_user
+from agent_client.probing.dialing import denied_kinds
+
+
+@pytest.fixture(params=[True, False], ids=["root", "user"])
+def is_root(request, monkeypatch) -> bool:
+    """Have the agent be root, or not."""
+    monkeypatch.setattr(policy_module, "is_root", lambda: request.param)
+    return request.param
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / POLICY_FILE
+def root(monkeypatch) -> None:
+    """Have the agent be root."""
+    monkeypatch.setattr(policy_module, "is_root", lambda: True)
 
 
-def written(path: Path, text: str, *, mode: int = 0o600) -> Path:
-    path.write_text(text, encoding="utf-8")
-    path.chmod(mode)
-    return path
-
-
-def test_missing_file_is_the_default_policy(path):
-    assert load_policy(path) == Policy()
-
-
-def test_default_file_says_exactly_the_default_policy(path):
-    write_default(path)
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert load_policy(path) == Policy()
-    assert set(yaml.safe_load(DEFAULT_TEXT)) == set(Policy.__struct_fields__)
-
-
-def test_default_file_says_when_it_is_read():
-    assert "read at the agent's start and at SIGHUP (systemctl reload)." in DEFAULT_TEXT
-
-
-def test_existing_file_is_never_overwritten(path):
-    written(path, "work: [probes]\n")
-    write_default(path)
-    assert load_policy(path).work == ("probes",)
-
-
-def test_probe_only_host_runs_no_scripts(path):
-    policy = load_policy(written(path, "work: [probes]\n"))
+def test_probe_only_host_runs_no_scripts():
+    policy = Policy(work=("probes",))
     policy.check_work("probes")
     with pytest.raises(Rejected, match="work: scripts is not among probes") as caught:
         policy.check_work("scripts")
@@ -93,17 +66,60 @@ def test_host_without_any_work_refuses_all():
         Policy(work=()).check_work("probes")
 
 
+@pytest.mark.parametrize("user", ["", own_user()])
+def test_own_user_is_allowed_when_nothing_is_said_of_users(user, is_root):
+    Policy().check_run_as(user)
+    assert Policy().users == (own_user(),)
+
+
+@pytest.mark.parametrize("user", ["", own_user(), "nobody"])
+def test_list_of_users_is_complete_also_for_the_own(user, is_root):
+    Policy(run_as=("build",)).check_run_as("build")
+    with pytest.raises(Rejected, match=rf"run_as: {user or own_user()} is not listed") as caught:
+        Policy(run_as=("build",)).check_run_as(user)
+    assert caught.value.code == "policy_denied"
+
+
 @pytest.mark.parametrize("user", ["", own_user(), "build"])
-def test_listed_users_and_the_own_are_allowed(user):
-    Policy(run_as=("build",)).check_run_as(user)
+def test_own_user_is_allowed_beside_others_when_it_is_listed(user, is_root):
+    Policy(run_as=(own_user(), "build")).check_run_as(user)
 
 
-def test_user_that_is_not_listed_is_refused():
-    with pytest.raises(Rejected, match="run_as: nobody is not listed"):
-        Policy(run_as=("build",)).check_run_as("nobody")
+def test_empty_list_keeps_tasks_from_root_and_means_nothing_to_other_users(is_root):
+    assert Policy(run_as=()).users == (() if is_root else (own_user(),))
 
 
-@pytest.mark.parametrize(("limit", "slots"), [(None, 5), (2, 2), (9, 5)])
+def test_host_without_tasks_of_root_gives_root_nothing_else_either(root):
+    kept = Policy(run_as=("build",), directories=("~", "~/", "/srv"))
+    assert kept.roots() == (Path("/srv"),)
+    assert "script" in denied_kinds(kept)
+    assert "script" not in denied_kinds(Policy())
+    with pytest.raises(Rejected, match="run_as: "):
+        kept.check_upgrades()
+    Policy(run_as=("build",), upgrades=True).check_upgrades()
+
+
+@pytest.mark.parametrize(
+    ("run_as", "isolation"),
+    [(None, "same-user"), ((own_user(), "build"), "same-user"), (("build",), "other-users")],
+)
+def test_scripts_are_isolated_only_where_none_is_the_agents_user(root, run_as, isolation):
+    assert Policy(run_as=run_as).isolation == isolation
+
+
+def test_agent_that_can_become_nobody_else_isolates_nothing(monkeypatch):
+    monkeypatch.setattr(policy_module, "is_root", lambda: False)
+    assert Policy(run_as=("build",)).isolation == "same-user"
+
+
+def test_root_is_asked_to_say_whom_tasks_run_as(root):
+    [doubt] = Policy().doubts()
+    assert "run_as does not say whether that is meant" in doubt.detail
+    for decided in (Policy(run_as=(own_user(),)), Policy(run_as=()), Policy(work=("probes",))):
+        assert list(decided.doubts()) == []
+
+
+@pytest.mark.parametrize(("limit", "slots"), [(None, 5), (2, 2), (9, 5), (0, 0)])
 def test_policy_lowers_the_slots_and_never_raises_them(limit, slots):
     assert Policy(max_tasks=limit).slots(5) == slots
 
@@ -111,39 +127,3 @@ def test_policy_lowers_the_slots_and_never_raises_them(limit, slots):
 def test_roots_are_absolute(monkeypatch):
     monkeypatch.setenv("HOME", "/home/ada")
     assert Policy(directories=("~", "/srv")).roots() == (Path("/home/ada"), Path("/srv"))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("wrok: [probes]\n", "Did you mean work?"),
-        ("zebra: 1\n", "zebra is not a key"),
-        ("work: [scripts, mining]\n", "work"),
-        ("max_tasks: many\n", "max_tasks"),
-        ("plugins: {instal: true}\n", "instal"),
-        ("- a list\n", "keys and values"),
-        ("work: [", "YAML"),
-    ],
-)
-def test_file_with_a_mistake_stops_the_agent_and_names_it(path, text, message):
-    with pytest.raises(ConfigError, match=message):
-        load_policy(written(path, text))
-
-
-@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
-def test_file_that_others_may_write_is_not_trusted(path, mode):
-    with pytest.raises(ConfigError, match="chmod 600"):
-        load_policy(written(path, "work: [probes]\n", mode=mode))
-
-
-def test_link_is_not_trusted(path, tmp_path):
-    path.symlink_to(written(tmp_path / "other", "work: [probes]\n"))
-    with pytest.raises(ConfigError, match="no link"):
-        load_policy(path)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_file_of_another_user_is_not_trusted(path):
-    os.chown(written(path, "work: [probes]\n"), 65534, 65534)
-    with pytest.raises(ConfigError, match="another user"):
-        load_policy(path)

@@ -20,7 +20,6 @@ import pytest
 import yaml
 
 from agent_client.adaptive import Limits
-from agent_client.app import make_backoff
 from agent_client.config import SETTINGS, AgentConfig, load_config
 from agent_client.logger import setup_logging
 from agent_client.probing.dialing import Dialing
@@ -30,6 +29,7 @@ from agent_client.protocol.probes import ProbeResult
 from agent_client.registration import register, stored_identity
 from agent_client.state import Identity, StateDirectory
 from agent_client.throttle import LIMITS_FILE, Throttle
+from agent_client.transport.backoff import make_backoff
 from agent_client.transport.base import Endpoint
 from tests.agent_client.fake_server import (
     AGENT_ID,
@@ -114,7 +114,8 @@ def test_every_row_is_shown_to_do_something():
 
 
 def test_every_setting_of_the_published_sections_is_a_row_or_ours():
-    ours = {"log_format", "log_compress", "ca_file", "server_fingerprint", "transport"}
+    ours = {"log_format", "log_compress"}
+    ours |= {"ca_file", "server_fingerprint", "allow_plain_http", "transport"}
     published = {KEYS[row.variable] for row in TABLE}
     sections = {key.partition(".")[0] for key in published}
     known = {key for key in SETTINGS if key.partition(".")[0] in sections and "." in key}

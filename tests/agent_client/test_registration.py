@@ -70,7 +70,7 @@ async def test_instance_is_the_same_when_registering_is_repeated(server, state):
 async def test_agent_ends_clearly_when_the_token_is_refused(server, state):
     with pytest.raises(Terminal) as caught:
         await enrol(state, server.url, enroll_token="dpe_used")
-    assert caught.value.exit_code == ExitCode.REFUSED
+    assert (caught.value.code, caught.value.exit_code) == ("enrollment_refused", ExitCode.REFUSED)
     assert caught.value.detail == "The token is used."
     assert state.load_identity() is None
 

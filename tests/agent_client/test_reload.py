@@ -8,8 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from agent_client import policy as policy_module
 from agent_client.config import SETTINGS, AgentConfig, load_config
 from agent_client.policy import Policy, ProbeTargets
+from agent_client.protocol.messages import Hello, Resources
 from agent_client.reload import changes_between, is_live
 from tests.agent_client.fake_server import fake_server, spec
 from tests.agent_client.probing.probes import task
@@ -61,6 +63,18 @@ async def test_running_task_goes_on_and_new_limits_hold_for_the_next(tmp_path):
             assert app.hello().capacity.slots == 1
 
 
+async def test_server_is_told_whether_scripts_run_apart_from_the_agent(tmp_path, monkeypatch):
+    monkeypatch.setattr(policy_module, "is_root", lambda: True)
+    async with fake_server() as server:
+        config = config_for(server, tmp_path)
+        async with running_app(config, policy=Policy(run_as=("build",))) as app:
+            await app.link.wait_ready()
+            assert server.brain.of(Hello)[0].system["isolation"] == "other-users"
+            app.reconfigure(config, Policy())
+            await server.until(lambda: len(server.brain.of(Hello)) == 2)
+            assert server.brain.of(Hello)[1].system["isolation"] == "same-user"
+
+
 async def test_probe_only_policy_refuses_scripts_from_the_reload_on(tmp_path):
     async with fake_server() as server:
         config = config_for(server, tmp_path)
@@ -69,6 +83,21 @@ async def test_probe_only_policy_refuses_scripts_from_the_reload_on(tmp_path):
             app.reconfigure(config, Policy(work=("probes",)))
             app.runs.offers([spec(1, "true")])
             assert app.runs.holds() == ()
+
+
+async def test_host_without_tasks_takes_none_after_a_reload_or_under_load(tmp_path):
+    async with fake_server() as server:
+        config = config_for(server, tmp_path, **{"resource_adaptive.enabled": True})
+        async with running_app(config, policy=Policy(max_tasks=0)) as app:
+            await app.link.wait_ready()
+            app.reconfigure(config, Policy(max_tasks=0))
+            # Exactly what a sample of a busy host does to the ledger.
+            app.throttle._sample = lambda: Resources(cpu_usage=99, load_1m=999)
+            app.throttle.observe()
+            assert app.throttle.limits.factor < 1
+            app.runs.offers([spec(1, "true")])
+            assert app.runs.holds() == ()
+            assert app.hello().capacity.slots == 0
 
 
 @pytest.mark.parametrize(

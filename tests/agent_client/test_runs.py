@@ -193,6 +193,21 @@ def test_offer_is_refused_by_a_host_whose_policy_allows_no_scripts():
 
 
 @pytest.mark.parametrize(
+    ("changes", "is_taken"),
+    [
+        ({}, False),
+        ({"run_as": "nobody"}, True),
+        ({"kind": "file_upload"}, True),
+        ({"kind": "file_upload", "run_as": "root"}, False),
+    ],
+)
+def test_agent_of_root_keeps_tasks_from_root_where_others_are_listed(changes, is_taken):
+    world = World(policy=Policy(run_as=("nobody",)))
+    world.runs.offers([spec(1, **changes)])
+    assert bool(world.supervisor.held) is is_taken
+
+
+@pytest.mark.parametrize(
     ("failure", "code"), [(OSError(28, "full"), "disk_full"), (ValueError("x"), "offer_invalid")]
 )
 def test_offer_is_refused_when_it_cannot_be_stored(world, failure, code):

@@ -48,7 +48,7 @@ def test_limits_are_whole_before_any_sample(host):
 def test_busy_host_lowers_slots_and_bandwidth_and_says_so(host, caplog):
     caplog.set_level(logging.INFO)
     host.throttle.observe()
-    assert host.changes == [Limits(9, 18, 0.9)]
+    assert host.changes == [Limits(9, 18, 0.9, cause="both")]
     assert caplog.records[-1].msg.key == "limits_adapted"
 
 

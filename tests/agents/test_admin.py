@@ -19,9 +19,9 @@ def client(page_client, superuser):
     return page_client(superuser)
 
 
-def act(client, url: str, action: str, *ids: object):
+def act(client, url: str, action: str, *ids: object, **more: str):
     """Run an action on rows and return the page that follows."""
-    return client.post(url, {"action": action, "_selected_action": ids}, follow=True)
+    return client.post(url, {"action": action, "_selected_action": ids, **more}, follow=True)
 
 
 @pytest.mark.parametrize("query", ["", "?q=worker", "?credential=valid", "?status=online"])
@@ -43,11 +43,20 @@ def test_machine_written_fields_are_read_only(client, agent):
     assert agent.token_sha256 not in page
 
 
-@pytest.mark.parametrize(("action", "column"), [("drain", "is_draining"), ("revoke", "revoked_at")])
+@pytest.mark.parametrize(
+    ("action", "column"),
+    [("drain", "is_draining"), ("pause", "is_paused"), ("revoke", "revoked_at")],
+)
 def test_action_calls_the_service(client, agent, action, column):
     act(client, AGENTS, action, agent.id)
     agent.refresh_from_db()
     assert getattr(agent, column)
+
+
+def test_action_takes_the_reason_beside_it(client, agent):
+    act(client, AGENTS, "pause", agent.id, reason="new disk")
+    agent.refresh_from_db()
+    assert (agent.is_paused, agent.drain_reason) == (True, "new disk")
 
 
 def test_resume_takes_tasks_again(client, agent):
@@ -72,3 +81,19 @@ def test_new_token_is_shown_once(client, tenant):
     page = act(client, TOKENS, "new_token", token.id).content.decode()
     assert "dpe_" in page
     assert EnrolmentToken.objects.count() == 2
+
+
+def test_labels_are_changed_as_on_the_page(client, agent):
+    Agent.objects.update(host_labels={"zone": "lab"}, labels={"zone": "lab"})
+    fields = {"name": "gpu-1", "given_labels": '{"gpu": "a100"}'}
+    client.post(f"{AGENTS}{agent.id}/change/", fields)
+    agent.refresh_from_db()
+    assert (agent.name, agent.labels) == ("gpu-1", {"gpu": "a100", "zone": "lab"})
+
+
+@pytest.mark.parametrize("labels", ['{"gpu": 5}', "[1]"])
+def test_wrong_labels_are_refused(client, agent, labels):
+    fields = {"name": "gpu-1", "given_labels": labels}
+    assert client.post(f"{AGENTS}{agent.id}/change/", fields).status_code == 200
+    agent.refresh_from_db()
+    assert agent.name == "worker"

@@ -9,6 +9,7 @@ import time
 import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
+from django.utils import timezone
 
 from agent_client.protocol import codec, frames
 from agent_client.protocol.messages import (
@@ -25,12 +26,22 @@ from agent_client.protocol.messages import (
     TasksBatch,
     Welcome,
 )
-from agents import connections, consumers, conversation, delivery, hot, inbox
+from agents import (
+    admission,
+    connections,
+    consumers,
+    conversation,
+    delivery,
+    hot,
+    inbox,
+    instances,
+)
 from agents.admission import Admission
 from agents.consumers import AgentConsumer
 from agents.models import Agent
 from agents.services import presence
 from agents.services.main_agents import revoke_agent
+from dialer_platform.errors import Unauthenticated
 from tests.agents import wire
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -106,6 +117,20 @@ async def test_browsers_are_refused(enrolled, headers):
     host = Host(enrolled[0].id, enrolled[1], headers=headers)
     connected, _ = await host.socket.connect(10)
     assert not connected
+
+
+async def test_socket_with_a_good_token_and_a_cookie_is_still_a_browsers(enrolled):
+    consumer = AgentConsumer()
+    consumer.scope = {
+        "path": f"/ws/agent/{enrolled[0].id}",
+        "subprotocols": ["agent-token", enrolled[1]],
+        "headers": [(b"cookie", b"sessionid=1")],
+    }
+    with pytest.raises(Unauthenticated) as caught:
+        await consumer._authenticate()
+    assert caught.value.code == "not_for_browsers"
+    consumer.scope["headers"] = []
+    assert (await consumer._authenticate()).agent_id == enrolled[0].id
 
 
 @pytest.mark.parametrize(
@@ -191,6 +216,19 @@ async def test_nonsense_is_answered_and_not_fatal(host, text):
     assert await host.hear(Ack)
 
 
+async def test_kind_of_a_newer_release_is_refused_and_what_came_with_it_counts(host, greeting):
+    taken: list[int] = []
+    greeting.register(Accepted, lambda batch: taken.extend(one.message.task_id for one in batch))
+    await host.greet()
+    known = wire.accepted(7)
+    frame = f'[{{"type": "news", "message_id": "n1"}},{codec.encode(known).decode()}]'
+    await host.socket.send_to(text_data=frame)
+    assert (await host.hear(Rejected)).message_id == "n1"
+    while known.message_id not in (await host.hear(Ack)).message_ids:
+        pass
+    assert taken == [7]
+
+
 async def test_beat_of_another_agent_is_refused(host):
     await host.greet()
     await host.say(wire.beat("a-0000000000"))
@@ -274,6 +312,74 @@ async def test_newer_socket_of_the_same_instance_supersedes_the_older(host, enro
     assert connections.is_connected(host.agent_id)
 
 
+async def test_what_a_superseded_socket_brings_is_not_taken(host, enrolled, greeting):
+    taken: list[int] = []
+    greeting.register(Accepted, lambda batch: taken.extend(one.message.task_id for one in batch))
+    await host.greet()
+    newer = Host(enrolled[0].id, enrolled[1])
+    await newer.greet()
+    await host.closed_with()
+    await host.say(wire.accepted(1))
+    message = wire.accepted(2)
+    await newer.say(message)
+    while message.message_id not in (await newer.hear(Ack)).message_ids:
+        pass
+    assert taken == [2]
+
+
+def greeted_elsewhere(host: Host, epoch: int) -> None:
+    """Let another process say that the host said hello there."""
+    delivery.on_greeted({"agent_id": host.agent_id, "epoch": str(epoch)})
+
+
+async def test_hello_at_another_process_ends_the_older_socket_here(host):
+    await host.greet()
+    greeted_elsewhere(host, 2)
+    assert await host.closed_with() == connections.CLOSE_SUPERSEDED
+    assert not await sync_to_async(delivery.deliver)(host.agent_id)
+
+
+async def test_late_word_of_an_older_hello_ends_nothing(host):
+    await host.greet()
+    greeted_elsewhere(host, 1)
+    await host.say(wire.beat(host.agent_id))
+    assert await host.hear(Ack)
+    assert connections.get(host.agent_id).close_code == 0
+
+
+async def test_socket_that_was_overtaken_before_its_welcome_ends_with_it(host, greeting):
+    began, release = threading.Event(), threading.Event()
+
+    def greet_slowly(batch):
+        began.set()
+        release.wait(30)
+        presence.greet(batch)
+
+    greeting.handlers[Hello] = greet_slowly
+    await host.socket.connect(10)
+    await host.say(wire.hello(host.agent_id))
+    await asyncio.to_thread(began.wait, 30)
+    greeted_elsewhere(host, 2)
+    release.set()
+    assert await host.closed_with() == connections.CLOSE_SUPERSEDED
+
+
+async def test_other_processes_are_told_of_each_hello(host, monkeypatch):
+    told: list[tuple[str, dict[str, str]]] = []
+    monkeypatch.setattr(delivery.relay, "broadcast", lambda *note: told.append(note))
+    await host.greet()
+    assert (delivery.GREETED, {"agent_id": host.agent_id, "epoch": "1"}) in told
+
+
+async def test_copy_of_a_host_that_speaks_to_another_process_is_refused(host, monkeypatch):
+    monkeypatch.setattr(instances.relay, "is_enabled", lambda: True)
+    fresh = timezone.now()
+    await Agent.objects.aupdate(instance_id="i-1", last_heartbeat_time=fresh)
+    await host.socket.connect(10)
+    await host.say(wire.hello(host.agent_id, instance_id="i-2"))
+    assert await host.closed_with() == connections.CLOSE_INSTANCE_CONFLICT
+
+
 async def test_other_instance_is_refused_while_one_is_connected(host, enrolled):
     await host.greet()
     other = Host(enrolled[0].id, enrolled[1])
@@ -325,8 +431,8 @@ async def test_host_that_cannot_be_written_to_is_disconnected(host, monkeypatch)
 
 
 async def test_host_in_a_crowd_waits_for_its_turn(enrolled, monkeypatch):
-    monkeypatch.setattr(consumers, "admission", Admission(per_second=20))
-    consumers.admission.arrive(time.monotonic())
+    monkeypatch.setattr(admission, "admission", Admission(per_second=20))
+    admission.admission.arrive(time.monotonic())
     began = time.monotonic()
     host = Host(enrolled[0].id, enrolled[1])
     await host.greet()
@@ -336,10 +442,19 @@ async def test_host_in_a_crowd_waits_for_its_turn(enrolled, monkeypatch):
 
 async def test_host_that_finds_the_line_too_long_is_told_to_come_again(enrolled, monkeypatch):
     crowd = Admission(per_second=1, longest_wait_seconds=0)
-    monkeypatch.setattr(consumers, "admission", crowd)
+    monkeypatch.setattr(admission, "admission", crowd)
     crowd.arrive(time.monotonic())
     host = Host(enrolled[0].id, enrolled[1])
     connected, _ = await host.socket.connect(10)
     assert connected
     assert await host.closed_with() == connections.CLOSE_TRY_AGAIN
     assert crowd.turned_away == 1
+
+
+async def test_strangers_take_no_place_in_the_line(enrolled, monkeypatch):
+    line = Admission(per_second=1, longest_wait_seconds=0)
+    monkeypatch.setattr(admission, "admission", line)
+    for _ in range(3):
+        connected, _ = await Host(enrolled[0].id, "dpa_wrong").socket.connect(10)
+        assert not connected
+    assert line.arrive(time.monotonic()) == 0

@@ -9,7 +9,8 @@ import pytest
 
 from agent_client.protocol import codec, frames
 from agent_client.protocol.messages import Accepted, Desired, LogChunk
-from agents import endpoints, inbox
+from agents import admission, endpoints, inbox
+from agents.admission import Admission
 from agents.endpoints import LogPut
 from dialer_platform.errors import Conflict
 from tests.agents import wire
@@ -56,6 +57,31 @@ async def test_go_comes_in_the_answer_that_brought_accepted(enrolled, registry):
     answer = (await call("POST", BEAT, body_of(beat), token=token)).json()
     assert answer["go"] == [{"task_id": 1, "offer": 3}]
     assert answer["acks"] == [beat.messages[0].message_id, beat.message_id]
+
+
+async def test_polling_host_that_finds_the_line_too_long_is_told_to_come_again(
+    enrolled, registry, monkeypatch
+):
+    agent, token = enrolled
+    crowd = Admission(per_second=1, longest_wait_seconds=0)
+    monkeypatch.setattr(admission, "admission", crowd)
+    first = wire.beat(agent.id, messages=(wire.hello(agent.id),))
+    statuses = [(await call("POST", BEAT, body_of(first), token=token)).status for _ in range(2)]
+    refused = await call("POST", BEAT, body_of(first), token=token)
+    assert (statuses, refused.json()["code"]) == ([200, 503], "slow_down")
+    assert refused.headers["retry-after"]
+    plain = await call("POST", BEAT, body_of(wire.beat(agent.id)), token=token)
+    assert plain.status == 200
+
+
+async def test_kind_of_a_newer_release_in_a_beat_is_refused_alone(enrolled, registry):
+    agent, token = enrolled
+    registry.register(Accepted, lambda batch: [one.reply.go(1, 3) for one in batch])
+    known = {"type": "accepted", "message_id": "k1", "task_id": 1, "offer": 3}
+    body = {"agent_id": agent.id, "messages": [{"type": "news", "message_id": "n1"}, known]}
+    answer = (await call("POST", BEAT, body, token=token)).json()
+    assert [one["message_id"] for one in answer["errors"]] == ["n1"]
+    assert answer["acks"][0] == "k1"
 
 
 async def test_reconciliation_follows_the_messages_of_the_beat(enrolled, registry):

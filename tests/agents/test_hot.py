@@ -95,11 +95,23 @@ def test_flush_writes_changed_hosts_only(agent, speaker):
 @pytest.mark.django_db
 def test_flush_never_overwrites_a_newer_beat(agent, speaker):
     hot.note_beat(speaker, wire.beat(agent.id))
-    newer = timezone.now() + timedelta(seconds=60)
+    newer = timezone.now() + timedelta(seconds=4)
     Agent.objects.update(last_heartbeat_time=newer, cpu_usage=77)
     hot_flush.flush()
     agent.refresh_from_db()
     assert (agent.last_heartbeat_time, agent.cpu_usage) == (newer, 77)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("jump", [timedelta(hours=1), timedelta(days=3650)])
+def test_flush_overwrites_a_beat_from_before_the_clock_was_set_back(agent, speaker, jump):
+    future = timezone.now() + jump
+    Agent.objects.update(last_heartbeat_time=future, cpu_usage=77)
+    hot.note_beat(speaker, wire.beat(agent.id))
+    hot_flush.flush()
+    agent.refresh_from_db()
+    assert agent.last_heartbeat_time < future
+    assert agent.cpu_usage == 12.5
 
 
 @pytest.mark.django_db

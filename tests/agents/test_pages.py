@@ -7,9 +7,13 @@ import json
 import pytest
 from django.utils import timezone
 
+from agent_client.protocol.messages import Resources
+from agents import hot
 from agents.models import Agent, EnrolmentToken
+from agents.principal import AgentPrincipal
 from agents.services.enrolment import register
 from dialer_platform.accounts.models import AuditEvent
+from tests.agents import wire
 
 # The page of a host shows plug-ins, whose samples live in the other database.
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -148,7 +152,41 @@ def test_stranger_sees_no_host_in_the_list(page_client, stranger, host):
     assert "box3" not in page(page_client(stranger))
 
 
-def test_drain_and_resume_are_one_click_each(page_client, admin_user, host):
+@pytest.mark.parametrize("verb", ["drain", "pause", "resume"])
+def test_verbs_ask_for_a_reason_first(page_client, admin_user, host, verb):
+    client = page_client(admin_user)
+    form = client.get(f"/agents/{host.id}/{verb}/", headers=HTMX).content.decode()
+    assert f'hx-post="/agents/{host.id}/{verb}/"' in form
+    assert 'name="reason" maxlength="200"' in form
+    assert "<html" not in form
+    assert "<html" in client.get(f"/agents/{host.id}/{verb}/").content.decode()
+    host.refresh_from_db()
+    assert not host.is_draining
+
+
+def test_menu_offers_what_makes_sense(page_client, admin_user, host):
+    client = page_client(admin_user)
+    offered = []
+    for facts in ({}, {"is_draining": True}, {"is_draining": True, "is_paused": True}):
+        Agent.objects.filter(id=host.id).update(**facts)
+        html = page(client)
+        verbs = ("drain", "pause", "resume")
+        offered.append([verb for verb in verbs if f"agent-{verb}-{host.id}" in html])
+    assert offered == [["drain", "pause"], ["pause", "resume"], ["drain", "resume"]]
+
+
+def test_paused_host_says_so_and_is_no_cause_for_alarm(page_client, admin_user, host):
+    client = page_client(admin_user)
+    client.post(f"/agents/{host.id}/pause/", {"reason": "new disk"}, headers=HTMX)
+    Agent.objects.filter(id=host.id).update(status="offline")
+    html = page(client)
+    assert f'data-testid="agent-standing-{host.id}"><span>paused</span>' in html
+    assert '<span class="muted break">new disk</span>' in html
+    overview = client.get("/").content.decode()
+    assert "Last heartbeat" not in overview
+
+
+def test_drain_and_resume_act_with_a_reason(page_client, admin_user, host):
     client = page_client(admin_user)
     response = client.post(f"/agents/{host.id}/drain/", {"reason": "new disk"}, headers=HTMX)
     assert json.loads(response.headers["HX-Trigger"])["toast"]["tone"] == "done"
@@ -170,7 +208,7 @@ def test_revoking_twice_says_so(page_client, admin_user, host):
     assert "revoked before" in again.headers["HX-Trigger"]
 
 
-@pytest.mark.parametrize("verb", ["drain", "resume", "revoke"])
+@pytest.mark.parametrize("verb", ["drain", "pause", "resume", "revoke"])
 def test_operator_may_not_act_on_hosts(page_client, operator_user, host, verb):
     client = page_client(operator_user)
     assert client.post(f"/agents/{host.id}/{verb}/").status_code == 403
@@ -179,7 +217,7 @@ def test_operator_may_not_act_on_hosts(page_client, operator_user, host, verb):
 
 def test_action_works_without_script(page_client, admin_user, host):
     response = page_client(admin_user).post(f"/agents/{host.id}/drain/")
-    assert response.headers["Location"] == "/agents/"
+    assert response.headers["Location"] == f"/agents/{host.id}/"
 
 
 def test_adding_a_host_shows_the_command_once(page_client, admin_user):
@@ -257,3 +295,50 @@ def test_only_an_admin_may_rename_a_host(page_client, operator_user, host):
     client = page_client(operator_user)
     assert "agent-edit-form" not in page(client, f"/agents/{host.id}/")
     assert client.post(f"/agents/{host.id}/change/", {"name": "x"}).status_code == 403
+
+
+def test_page_tells_labels_of_the_host_from_given_ones(page_client, admin_user, host):
+    Agent.objects.filter(id=host.id).update(
+        labels={"gpu": "a100", "zone": "lab"},
+        host_labels={"gpu": "t4", "zone": "lab"},
+        given_labels={"gpu": "a100"},
+    )
+    html = page(page_client(admin_user), f"/agents/{host.id}/")
+    assert '<span class="chip">gpu=a100</span>' in html
+    assert 'data-testid="host-label">zone=lab</span>' in html
+    assert 'data-testid="host-label">gpu' not in html
+    assert ">gpu=a100</textarea>" in html.replace("\n", "")
+
+
+def test_beat_of_a_loaded_host_shows_on_its_card(page_client, admin_user, host):
+    lowered = Resources(cpu_usage=99, adaptive_factor=0.5, adaptive_cause="cpu", slots_allowed=4)
+    hot.note_beat(AgentPrincipal(host.id, host.tenant_id), wire.beat(host.id, resources=lowered))
+    for path in ("/agents/", f"/agents/{host.id}/"):
+        html = page(page_client(admin_user), path)
+        note = html.partition(f'data-testid="agent-limits-{host.id}">')[2].partition("</p>")[0]
+        assert "CPU is busy: × 0.5" in note
+        assert "4 tasks at once instead of 8" in note
+    hot.note_beat(AgentPrincipal(host.id, host.tenant_id), wire.beat(host.id))
+    assert "agent-limits-" not in page(page_client(admin_user))
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_said"),
+    [({"isolation": "same-user"}, True), ({"isolation": "other-users"}, False), ({}, False)],
+)
+def test_page_says_when_scripts_are_not_isolated(page_client, viewer_user, host, facts, is_said):
+    Agent.objects.filter(id=host.id).update(system=facts)
+    html = page(page_client(viewer_user), f"/agents/{host.id}/")
+    assert ("not isolated from it" in html) is is_said
+    assert ("run_as in its policy.yaml" in html) is is_said
+
+
+def test_tasks_of_a_silent_host_are_unreachable(page_client, viewer_user, host, sub):
+    assert "tone-unreachable" not in page(page_client(viewer_user))
+    Agent.objects.filter(id=host.id).update(status="offline")
+    assert "badge tone-unreachable" in page(page_client(viewer_user))
+
+
+def test_summary_counts_paused_hosts(page_client, viewer_user, host):
+    Agent.objects.filter(id=host.id).update(is_draining=True, is_paused=True)
+    assert "1 online · 1 paused" in page(page_client(viewer_user))

@@ -80,7 +80,7 @@ def test_nobody_is_asked_for_the_progress_of_nothing(agent, monkeypatch):
 
 def test_conflict_is_shown_for_an_hour(agent, speaker, monkeypatch):
     hot.note_beat(speaker, wire.beat(agent.id))
-    hot.note_conflict(speaker, "192.0.2.1")
+    hot.note_conflict(speaker.agent_id, "192.0.2.1")
     assert portrait(agent).has_conflict
     later = hot.time.monotonic() + hot.CONFLICT_SHOWN_SECONDS + 1
     monkeypatch.setattr(hot.time, "monotonic", lambda: later)

@@ -6,7 +6,9 @@ import pytest
 from django.utils import timezone
 
 from agent_client.protocol.releases import ReleaseState
-from agents.models import HostRelease, Rollout
+from agents.distribution import releases
+from agents.distribution.wheel import Wheel
+from agents.models import Agent, HostRelease, Rollout
 from agents.services.host_releases import note_states
 
 # The page of a host shows curves, which lie in a database of their own.
@@ -72,3 +74,27 @@ def test_rest_begins_pauses_and_rolls_back(client, admin_user, host):
     made = client.post(API, {"stages": ["1"]}, content_type="application/json").json()
     for verb, state in (("pause", "paused"), ("resume", "running"), ("roll-back", "rolled_back")):
         assert client.post(f"{API}{made['id']}/{verb}/").json()["state"] == state
+
+
+def test_menu_offers_the_versions_that_the_host_ran_before(client, admin_user, host, settings):
+    client.force_login(admin_user)
+    folder = settings.DIALER_DATA_DIR / releases.FOLDER
+    for version in ("0.0.1", "0.0.2"):
+        releases.publish(Wheel(version, version.encode()), folder)
+    rows = [("0.0.2", "0.0.1"), ("0.0.1", "0.0.2"), ("gone", "0.0.1")]
+    changes = [
+        {"at": timezone.now().isoformat(), "what": "agent_version", "before": old, "after": new}
+        for old, new in rows
+    ]
+    Agent.objects.update(system={"changes": changes})
+    html = client.get(f"/agents/{host.id}/").content.decode()
+    assert html.count(f'data-testid="agent-back-{host.id}"') == 1
+    assert "Back to version 0.0.2" in html
+    client.post(f"/agents/{host.id}/upgrade/", {"version": "0.0.2"})
+    assert HostRelease.objects.get().wanted_version == "0.0.2"
+
+
+def test_host_that_takes_no_upgrades_is_offered_no_way_back(client, admin_user, host):
+    client.force_login(admin_user)
+    HostRelease.objects.update(can_change=False)
+    assert "agent-back-" not in client.get(f"/agents/{host.id}/").content.decode()

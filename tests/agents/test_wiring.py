@@ -24,7 +24,12 @@ def test_doorbells_of_other_processes_are_heard(monkeypatch):
     kinds: dict[str, object] = {}
     monkeypatch.setattr(relay, "on", kinds.__setitem__)
     wiring.start_listening()
-    assert kinds == {delivery.WAKE: delivery.on_wake, delivery.REVOKED: delivery.on_revoked}
+    assert kinds == {
+        delivery.WAKE: delivery.on_wake,
+        delivery.REVOKED: delivery.on_revoked,
+        delivery.GREETED: delivery.on_greeted,
+        delivery.CONFLICT: delivery.on_conflict,
+    }
 
 
 def test_doorbell_for_a_host_that_is_elsewhere_marks_it_only():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.core.cache import cache
 
+from dialer_platform import readiness
 from dialer_platform.accounts.services.tokens import create_token
 from dialer_platform.console import figures, health
 
@@ -23,23 +24,33 @@ def test_ready_when_everything_works(client, db, monkeypatch):
     monkeypatch.setattr(health.lease, "is_fresh", lambda: True)
     response = client.get("/readyz")
     assert response.status_code == 200
-    assert response.json()["checks"] == {"database": "ok", "housekeeping": "ok"}
+    checks = response.json()["checks"]
+    assert {"database", "housekeeping", "messages"} <= checks.keys()
+    assert set(checks.values()) == {"ok"}
 
 
 def test_not_ready_says_which_part_when_housekeeping_is_stale(client, db):
     response = client.get("/readyz")
     assert response.status_code == 503
-    assert response.json()["checks"] == {"database": "ok", "housekeeping": "failed"}
+    failed = [name for name, word in response.json()["checks"].items() if word != "ok"]
+    assert failed == ["housekeeping"]
 
 
 def test_not_ready_when_the_database_refuses_to_write(client, db, monkeypatch):
     from django.db import OperationalError
 
-    def refuse():
+    def refuse(**options):
         raise OperationalError("readonly database")
 
     monkeypatch.setattr(health, "write_transaction", refuse)
     assert client.get("/readyz").json()["checks"]["database"] == "failed"
+
+
+def test_not_ready_while_a_part_of_the_process_stands_still(client, db, monkeypatch):
+    monkeypatch.setattr(health.lease, "is_fresh", lambda: True)
+    monkeypatch.setitem(readiness._checks, "messages", lambda: False)
+    response = client.get("/readyz")
+    assert (response.status_code, response.json()["checks"]["messages"]) == (503, "failed")
 
 
 def test_metrics_are_open_on_loopback(client, db):

@@ -15,6 +15,8 @@ from agents.distribution.wheel import build_wheel
 from tests.e2e.stack import ROOT, Stack, wait_for
 
 INSTALL_SECONDS = 240
+ONLINE_SECONDS = 60
+"""What is promised of the one command, until the host is online."""
 
 
 def home_of(stack: Stack, name: str) -> Path:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
 from agents.distribution.installer import shell_installer
-from tests.e2e.installed import home_of, install, make_release
+from tests.e2e.installed import ONLINE_SECONDS, home_of, install, make_release
 from tests.e2e.stack import Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("installing")]
@@ -26,18 +27,27 @@ for i in $(seq 101 200); do echo "line $i"; done
 def test_one_command_makes_an_online_agent_that_runs_tasks(own_stack: Stack) -> None:
     token = own_stack.manage("enroll").split()[0]
     address = f"dialer-test-{os.getpid()}"
+    # A Python as Debian's package python3 brings it: it has venv and neither pip nor ensurepip.
+    bare = own_stack.directory / "bare-python"
+    bare.mkdir()
+    for name in ("ensurepip.py", "pip.py"):
+        (bare / name).write_text("raise ImportError(__name__)\n")
+    began = time.monotonic()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind("\0" + address)
-        done = install(own_stack, token, NOTIFY_SOCKET="@" + address)
+        done = install(own_stack, token, NOTIFY_SOCKET="@" + address, PYTHONPATH=str(bare))
+        seconds = time.monotonic() - began
         systemd.settimeout(10)
         assert systemd.recv(100) == b"READY=1\nWATCHDOG=1"
     assert done.returncode == 0, done.stdout + done.stderr
     assert own_stack.online_agent("fresh")
+    assert seconds <= ONLINE_SECONDS
     task = own_stack.submit("echo from $HOME")
     assert own_stack.wait_final(task)["status"] == "completed"
     home: Path = home_of(own_stack, "fresh") / ".dialer-agent"
     assert not (home / "enroll_token").exists()
     assert (home / "current").resolve().parent == home / "versions"
+    assert not list(home.glob("versions/*/lib/*/site-packages/pip"))
 
 
 def test_tasks_go_on_while_the_next_version_is_installed(own_stack: Stack) -> None:

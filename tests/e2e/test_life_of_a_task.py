@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.e2e.stack import Stack, wait_for
+from tests.e2e.system_calls import calls_in, has_synced, traced
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("life")]
 
@@ -117,3 +120,22 @@ def test_sub_agent_is_shown_beneath_its_main_agent_while_it_runs(stack: Stack) -
     wait_for(listed, seconds=5)
     stack.post(f"/api/v1/tasks/{task}/cancel/")
     stack.wait_final(task)
+
+
+def test_server_syncs_before_it_says_so(stack: Stack, tmp_path: Path) -> None:
+    """A 201 follows the commit, an acknowledged log offset the bytes (R8)."""
+    assert stack.server is not None
+    [server] = [
+        child
+        for child in psutil.Process(stack.server.pid).children(recursive=True)
+        if any(one.laddr.port == stack.port for one in child.net_connections("tcp"))
+    ] or [psutil.Process(stack.server.pid)]
+    file = tmp_path / "calls"
+    with traced(server.pid, file):
+        task = stack.submit("echo synced")
+        acknowledged = rf"\"log_next\":[{{\"task_id\":{task},"
+        wait_for(lambda: acknowledged in file.read_text("utf-8", "replace"))
+    calls = calls_in(file)
+    assert has_synced(calls, ".sqlite3-wal", since="POST /api/v1/tasks/", until="HTTP/1.1 201")
+    for file_name in (f"{task}.log", f"{task}.idx"):
+        assert has_synced(calls, f"/{file_name}>", until=acknowledged)

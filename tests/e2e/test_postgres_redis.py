@@ -6,11 +6,17 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import requests
-from websockets.sync.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
+from agent_client.protocol import codec
+from agent_client.protocol.messages import Capacity, Hello
+from agents.connections import CLOSE_INSTANCE_CONFLICT, CLOSE_SUPERSEDED
 from tests.e2e.stack import ROOT, Stack, free_port, running_stack, wait_for
 from tests.services import fresh_database, redis_url
 
@@ -95,3 +101,51 @@ def test_live_log_reaches_a_browser_at_the_other_process(grown: Stack, second: s
                 text += message
                 socket.send(json.dumps({"ack": 6}))
     assert grown.wait_final(task)["status"] == "completed"
+
+
+@pytest.fixture
+def spoken_for(grown: Stack) -> tuple[str, str]:
+    """Return the id and the token of a host that the test itself speaks for."""
+    enrolment = grown.post("/api/v1/agents/enroll/", {}).json()["token"]
+    body = {"enroll_token": enrolment, "name": "spoken-for", "instance_id": "i-1", "system": {}}
+    answer = requests.post(f"{grown.url}/api/v1/agents/register/", json=body, timeout=10).json()
+    return answer["agent_id"], answer["agent_token"]
+
+
+@contextmanager
+def greeting(server: str, host: tuple[str, str], instance_id: str) -> Iterator[ClientConnection]:
+    """Open a host's socket to a server process and say hello."""
+    hello = Hello(
+        message_id="h",
+        agent_id=host[0],
+        instance_id=instance_id,
+        boot_id="b",
+        version="1",
+        capacity=Capacity(cpu_cores=1, memory_bytes=0, slots=0),
+    )
+    address = f"{server.replace('http', 'ws')}/ws/agent/{host[0]}"
+    words = [Subprotocol("agent-token"), Subprotocol(host[1])]
+    with connect(address, subprotocols=words, proxy=None) as socket:
+        socket.send(codec.encode(hello).decode())
+        yield socket
+
+
+def close_code(socket: ClientConnection) -> int:
+    """Read a socket to its end and return how it was closed."""
+    with pytest.raises(ConnectionClosed) as end:
+        while True:
+            socket.recv(timeout=30)
+    assert end.value.rcvd is not None
+    return end.value.rcvd.code
+
+
+def test_processes_agree_which_socket_of_a_host_counts(
+    grown: Stack, second: str, spoken_for: tuple[str, str]
+) -> None:
+    with greeting(second, spoken_for, "i-1") as older:
+        assert '"welcome"' in older.recv(timeout=30)
+        with greeting(grown.url, spoken_for, "i-2") as copy:
+            assert close_code(copy) == CLOSE_INSTANCE_CONFLICT
+        with greeting(grown.url, spoken_for, "i-1") as newer:
+            assert '"welcome"' in newer.recv(timeout=30)
+            assert close_code(older) == CLOSE_SUPERSEDED

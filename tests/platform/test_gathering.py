@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 
+from dialer_platform.storage import gathering
 from dialer_platform.storage.gathering import GatheringThread
 
 
@@ -83,3 +85,30 @@ def test_stopped_queue_starts_again_with_the_next_item():
 
 def test_stop_without_a_start_is_harmless():
     Slow().queue.stop(1)
+
+
+def test_time_of_the_present_batch_is_known(monkeypatch):
+    slow = Slow()
+    assert slow.queue.busy_seconds == 0
+    slow.queue.put(1)
+    assert slow.taken.acquire(timeout=10)
+    later = time.monotonic() + 60
+    with monkeypatch.context() as patch:
+        patch.setattr(gathering.time, "monotonic", lambda: later)
+        assert slow.queue.busy_seconds > 50
+    slow.go.release()
+    slow.queue.stop(10)
+    assert slow.queue.busy_seconds == 0
+
+
+def test_queue_whose_thread_died_is_busy_for_ever(monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda args: None)
+    died = threading.Event()
+    queue: GatheringThread[int] = GatheringThread(
+        "dies", lambda batch, stopping: 1 // 0, max_waiting=9, max_batch=9, on_end=died.set
+    )
+    queue.put(1)
+    assert died.wait(10)
+    assert queue._thread is not None
+    queue._thread.join(10)
+    assert queue.busy_seconds == float("inf")

@@ -7,6 +7,8 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
+from dialer_platform.api import schema as schema_module
+
 METHODS = {"get", "put", "post", "delete", "patch"}
 
 
@@ -20,6 +22,11 @@ def schema(api_client, viewer_user):
     response = api_client(viewer_user).get("/api/v1/schema/")
     assert response.status_code == 200
     return response.json()
+
+
+def test_schema_is_made_once(api_client, viewer_user, schema, monkeypatch):
+    monkeypatch.setattr(schema_module.SchemaGenerator, "get_schema", None)
+    assert api_client(viewer_user).get("/api/v1/schema/").json() == schema
 
 
 def test_every_operation_says_how_it_fails(schema):

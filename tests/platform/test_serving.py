@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -24,20 +25,32 @@ sys.modules["dialer_platform.runtime"].stop = lambda: print("stopped", flush=Tru
 from dialer_platform.serving import WebServer, limits
 import signal
 limits.HEADER_SECONDS = 1.0
-limits.STUCK_READER_SECONDS = 3.0
-sent, PIECES = 0, 64
+limits.STUCK_READER_SECONDS = 1.5
+limits.BODY_SECONDS = 2.0
+sent, PIECES, queue, go = 0, 64, None, asyncio.Event()
 limits.MAX_WAITING_PER_ADDRESS = 20
 
 async def application(scope, receive, send):
+    global sent, queue
+    if scope["path"] == "/go":
+        go.set()
     if scope["path"] == "/crash":
         raise RuntimeError("secret")
     if scope["type"] == "websocket":
         await send({"type": "websocket.accept"})
+        if scope["path"] == "/pour":
+            for sent in range(1, PIECES + 1):
+                await send({"type": "websocket.send", "bytes": bytes(1 << 20)})
+        if scope["path"] == "/ignore":
+            queue, count = receive.__self__, 1
+            await go.wait()
+            while (event := await receive()).get("text") != "done":
+                count += event["type"] == "websocket.receive"
+            await send({"type": "websocket.send", "text": str(count)})
         while (event := await receive())["type"] != "websocket.disconnect":
             if size := event.get("text"):
                 await send({"type": "websocket.send", "text": "x" * int(size[:20])})
         return
-    global sent
     if scope["path"] == "/large":
         length = [(b"content-length", str(PIECES << 20).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": length})
@@ -45,7 +58,11 @@ async def application(scope, receive, send):
             piece = {"type": "http.response.body", "body": bytes(1 << 20)}
             await send(piece | {"more_body": sent < PIECES})
         return
-    size, more = sent if scope["path"] == "/sent" else 0, True
+    size, more = 0, True
+    if scope["path"] == "/sent":
+        size = sent
+    if scope["path"] == "/waiting" and queue:
+        size = queue.qsize()
     while more:
         message = await receive()
         size += len(message.get("body", b""))
@@ -159,6 +176,11 @@ def test_dripping_header_is_cut(port):
         talk(port, b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
 
 
+def test_dripping_body_is_cut(port):
+    with pytest.raises(ConnectionResetError):
+        talk(port, head("/", "Content-Length: 10"), b"1", seconds=30)
+
+
 def test_crash_of_the_application_shows_no_internals(port):
     answer = talk(port, head("/crash", "Content-Length: 0"))
     assert status(answer) == 500
@@ -174,9 +196,21 @@ def ask_for_large(port: int) -> socket.socket:
     return connection
 
 
+def ask(port: int, path: str) -> int:
+    """Return the number that the application says at a path."""
+    return int(talk(port, head(path, "Content-Length: 0")).rpartition(b"\r\n")[2])
+
+
 def pieces_sent(port: int) -> int:
     """Return how many MiB the application could hand over so far."""
-    return int(talk(port, head("/sent", "Content-Length: 0")).rpartition(b"\r\n")[2])
+    return ask(port, "/sent")
+
+
+def is_cut_off(connection: socket.socket) -> bool:
+    """Return whether the server ends a connection of which nothing is read."""
+    poller = select.poll()
+    poller.register(connection, select.POLLHUP | select.POLLERR)
+    return bool(poller.poll(30_000))
 
 
 def test_answer_is_made_no_faster_than_it_is_read(port):
@@ -192,9 +226,7 @@ def test_answer_is_made_no_faster_than_it_is_read(port):
 def test_reader_that_takes_nothing_is_cut_off(port):
     with closing(ask_for_large(port)) as connection:
         assert connection.recv(1, socket.MSG_PEEK)
-        poller = select.poll()
-        poller.register(connection, select.POLLHUP | select.POLLERR)
-        assert poller.poll(15_000)
+        assert is_cut_off(connection)
 
 
 def test_server_says_when_the_address_is_taken(port):
@@ -212,6 +244,58 @@ def test_socket_takes_no_message_over_a_mebibyte(port):
     with connect(f"ws://127.0.0.1:{port}/", proxy=None) as near, pytest.raises(ConnectionClosed):
         near.send("1".ljust(1024 * 1024 + 1))
         near.recv(10)
+
+
+def ask_for_messages(port: int) -> socket.socket:
+    """Open a socket on which the server sends 64 MiB; read the answer to the handshake only."""
+    connection = socket.create_connection(("127.0.0.1", port), 10.0)
+    connection.sendall(
+        b"GET /pour HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += connection.recv(1)
+    assert answer.startswith(b"HTTP/1.1 101")
+    return connection
+
+
+def test_messages_are_sent_no_faster_than_they_are_read(port):
+    with closing(ask_for_messages(port)) as connection:
+        assert 0 < pieces_sent(port) < 32
+        # Another one's messages go through meanwhile.
+        with connect(f"ws://127.0.0.1:{port}/", proxy=None) as near:
+            near.send("3")
+            assert near.recv(10) == "xxx"
+        size = 0
+        while size < 64 << 20:
+            size += len(connection.recv(1 << 20))
+    assert pieces_sent(port) == 64
+
+
+def test_reader_that_takes_no_messages_is_cut_off(port):
+    with closing(ask_for_messages(port)) as connection:
+        assert connection.recv(1, socket.MSG_PEEK)
+        assert is_cut_off(connection)
+
+
+def test_messages_are_read_no_faster_than_they_are_taken(port):
+    with connect(f"ws://127.0.0.1:{port}/ignore", proxy=None, ping_interval=None) as near:
+
+        def send_all() -> None:
+            for _ in range(3_000):
+                near.send(bytes(32 * 1024))
+            near.send("done")
+
+        sender = threading.Thread(target=send_all)
+        sender.start()
+        while (waiting := ask(port, "/waiting")) < 500:
+            assert sender.is_alive()
+        assert waiting < 600
+        assert ask(port, "/waiting") < 600
+        ask(port, "/go")
+        sender.join(60)
+        assert near.recv(30) == "3001"
 
 
 def test_connections_without_a_request_are_bounded(port):

@@ -22,6 +22,9 @@ FORBIDDEN = {
     ),
 }
 STANDARD_LIBRARY_ONLY = ("agent_client/sub_agent", "agent_client/protocol/frames.py")
+IMPURE = {"asyncio", "datetime", "io", "os", "pathlib", "random", "secrets", "select", "shutil"}
+IMPURE |= {"signal", "socket", "ssl", "subprocess", "tempfile", "threading", "time", "uuid"}
+"""What has a clock, chance, threads, files or a network: the protocol is told all of that."""
 WIRING = {
     "dialer_platform/urls.py",
     "dialer_platform/asgi.py",
@@ -86,6 +89,17 @@ def test_sub_agent_uses_the_standard_library_only() -> None:
         if top(name) not in allowed
         and not name.startswith(("agent_client.sub_agent", "agent_client.protocol.frames"))
         and name not in ("agent_client.protocol", "agent_client")
+    ]
+    assert not wrong
+
+
+def test_protocol_knows_no_socket_clock_thread_or_file() -> None:
+    wrong = [
+        f"{name_of(path)} imports {name}"
+        for path in python_files()
+        if name_of(path).startswith("agent_client/protocol/")
+        for name in imports_of(path)
+        if top(name) in IMPURE
     ]
     assert not wrong
 

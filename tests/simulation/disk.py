@@ -30,6 +30,8 @@ class Entry:
     spec: TaskSpec
     descriptor: int
     cpu_ids: tuple[int, ...] = ()
+    boot: int = 0
+    """In which run of the machine the script was started."""
     is_ordered: bool = False
     is_abandoned: bool = False
     is_forked: bool = False
@@ -64,6 +66,8 @@ class Disk:
     ledger: Ledger
     entries: dict[Key, Entry] = field(default_factory=dict)
     forks: list[Entry] = field(default_factory=list)
+    boot: int = 1
+    """How often the machine was started."""
     fuse: int | None = None
     is_dead: bool = False
     _descriptors: list[int] = field(default_factory=list)
@@ -116,7 +120,8 @@ class Disk:
         self.ledger.excused.add(entry.spec.task_id)
         if entry.process is not None:
             entry.process.finish("killed")
-        entry.store_exit("supervisor_lost", None, now)
+        is_older = entry.process is not None and entry.boot != self.boot
+        entry.store_exit("host_reboot" if is_older else "supervisor_lost", None, now)
         self.step()
 
     def throw(self, key: Key) -> None:
@@ -132,7 +137,7 @@ class Disk:
         entry.is_forked = False
         if entry.is_abandoned or self.entries.get(entry.key) is not entry:
             return
-        entry.has_sub_agent = True
+        entry.has_sub_agent, entry.boot = True, self.boot
         spec = entry.spec
         process = Process(spec.task_id, spec.offer, self.host, spec.cpu_cores)
         entry.process = self.ledger.start(process)
@@ -171,10 +176,13 @@ class Disk:
 
     def reboot(self) -> None:
         """End every process; what is on the disk stays."""
+        self.boot += 1
         for entry in [*self.entries.values(), *self.forks]:
             if entry.is_forked or (entry.process is not None and entry.exit is None):
                 self.ledger.excused.add(entry.spec.task_id)
             if entry.process is not None:
+                if entry.exit is None:
+                    self.ledger.rebooted.add(entry.spec.task_id)
                 entry.process.finish("killed")
             entry.has_sub_agent = entry.is_forked = False
         self.forks.clear()

@@ -146,7 +146,7 @@ class Host:
             message_id=self.agent.session.next_id(),
             agent_id=self.name,
             instance_id=str(self.life),
-            boot_id="boot",
+            boot_id=str(self.disk.boot),
             version="0",
             capacity=Capacity(cpu_cores=self.cpu_cores, memory_bytes=0, slots=self.slots),
             holds=self.agent.runs.holds(),

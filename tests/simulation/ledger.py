@@ -37,6 +37,9 @@ class Ledger:
     wiped: set[int] = field(default_factory=set)
     """Tasks whose directory was lost with the host's disk: so is what was not sent of them."""
 
+    rebooted: set[int] = field(default_factory=set)
+    """Tasks whose host restarted while they ran."""
+
     def start(self, process: Process) -> Process:
         """Note that a script begins to run."""
         self.starts[process.task_id].append(process)

@@ -85,6 +85,8 @@ class Memory:
     started_at: float
     refusals: Refusals
     connections: dict[str, int] = field(default_factory=dict)
+    greeted: set[int] = field(default_factory=set)
+    """Connections that began with a hello to this process."""
     polling: set[str] = field(default_factory=set)
     seen_at: dict[str, float] = field(default_factory=dict)
     reconciled_at: dict[str, float] = field(default_factory=dict)
@@ -166,6 +168,7 @@ class ModelServer:
         """Take a host's new connection, welcome it and tell it what is wanted."""
         memory = self.memory
         memory.connections[host] = connection
+        memory.greeted.add(connection)
         (memory.polling.add if is_polling else memory.polling.discard)(host)
         welcome = Welcome(
             message_id=next_message_id(),
@@ -214,7 +217,7 @@ class ModelServer:
         def work(replies: dict[str, Reply]) -> None:
             now = self._clock()
             for row in self.rows.values():
-                if row.phase == "offered" and now - row.offered_at > OFFER_SECONDS:
+                if self._has_expired(row):
                     self.memory.refusals.note(row.task_id, row.agent_id)
                     self._withdraw(row)
                 is_silent = now - self._seen.get(row.agent_id, 0.0) > LOST_SECONDS
@@ -224,6 +227,9 @@ class ModelServer:
             self._offer_waiting(replies)
 
         self._transaction(work)
+
+    def _has_expired(self, row: Row) -> bool:
+        return row.phase == "offered" and self._clock() - row.offered_at > OFFER_SECONDS
 
     # --- messages about tasks ---
 
@@ -379,10 +385,13 @@ class ModelServer:
             log = self.logs.setdefault(chunk.task_id, bytearray())
             data = b"".join(frame.payload for frame in frames.decode(chunk.frames))
             if chunk.offset <= len(log):
-                log += data[len(log) - chunk.offset :]
+                self._append(log, chunk.offset, data)
                 reply.ack(chunk.message_id)
             reply.log_next(chunk.task_id, chunk.offer, len(log))
             self._let_forget(chunk.task_id, len(log))
+
+    def _append(self, log: bytearray, offset: int, data: bytes) -> None:
+        log += data[len(log) - offset :]
 
     def _release(self, row: Row, reply: Reply, log_bytes: int) -> None:
         stored = len(self.logs.get(row.task_id, b""))
@@ -459,16 +468,24 @@ class ModelServer:
         """Commit all or nothing, then answer and deliver; raises ServerCrash where armed."""
         saved = {task_id: copy(row) for task_id, row in self.rows.items()}
         replies: dict[str, Reply] = {}
-        point, self.crash_point = self.crash_point, ""
         work(replies)
+        self._commit(saved, replies, answers or {})
+
+    def _commit(
+        self, saved: dict[int, Row], replies: dict[str, Reply], answers: dict[str, int]
+    ) -> None:
+        point, self.crash_point = self.crash_point, ""
         if point == "before":
             self.rows = saved
         if point:
             self.crash()
             raise ServerCrash(point)
+        self._answer(replies, answers)
+
+    def _answer(self, replies: dict[str, Reply], answers: dict[str, int]) -> None:
         for host, reply in replies.items():
-            if host in (answers or {}):
-                self._say(host, (answers or {})[host], reply.to_messages())
+            if host in answers:
+                self._say(host, answers[host], reply.to_messages())
             else:
                 self._deliver(host, reply)
 

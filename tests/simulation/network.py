@@ -2,7 +2,8 @@
 
 Anything in it may be lost, doubled, late or overtaken. A connection is a number; what the
 server says on a connection that its host has left never arrives, as with a socket, while
-what a host said before may still be on its way when the next connection speaks.
+what a host said before may still be on its way when the next connection speaks. What a
+server has said may arrive after it died: then comes the end of the connection.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from agent_client.protocol.messages import AgentMessage, ServerMessage
+from agent_client.protocol.messages import AgentMessage, Message, ServerMessage
 
 MAX_PACKETS = 60
 """More than this are lost, oldest first: a simulation must not grow without bound."""
+
+
+HANG_UP = Message(message_id="end of the connection")
 
 
 class Packet(NamedTuple):
@@ -21,7 +25,7 @@ class Packet(NamedTuple):
 
     host: str
     connection: int
-    message: AgentMessage | ServerMessage
+    message: AgentMessage | ServerMessage | Message
     is_up: bool
 
 
@@ -47,6 +51,10 @@ class Network:
     def double(self, index: int) -> None:
         self.packets.append(self.packets[index % len(self.packets)])
 
-    def cut(self, host: str, *, keeps_up: bool) -> None:
-        """Lose a host's connection; what it had said may still arrive, late."""
-        self.packets = [one for one in self.packets if one.host != host or (one.is_up and keeps_up)]
+    def cut(self, host: str, *, keeps_up: bool, keeps_down: bool = False) -> None:
+        """Lose a host's connection; what was said either way may still arrive, late."""
+        self.packets = [
+            one
+            for one in self.packets
+            if one.host != host or (keeps_up if one.is_up else keeps_down)
+        ]

@@ -89,7 +89,7 @@ class SimSupervisor:
     def _look_at(self, task: HeldTask) -> None:
         entry = task.entry
         if task.state == "claimed" and entry.process is not None:
-            task.identity, task.started_at = ProcessIdentity(PID, 1, "boot"), self._clock()
+            task.identity, task.started_at = ProcessIdentity(PID, 1, str(entry.boot)), self._clock()
             self._move(task, "running")
             if task.stop:
                 self.stop_task(task.key, reason=task.stop, grace_seconds=0.0)

@@ -19,7 +19,7 @@ from tasks.matching import Host as Room
 from tests.simulation.host import WINDOW_MESSAGES, Host
 from tests.simulation.ledger import Ledger
 from tests.simulation.model_server import UNDER_WAY, ModelServer, Row, ServerCrash
-from tests.simulation.network import Network, Packet
+from tests.simulation.network import HANG_UP, Network, Packet
 
 HEAL_ROUNDS = 180
 """Seconds after which everything must be settled once nothing is broken any more."""
@@ -43,6 +43,8 @@ class World:
         ]
         self.server = make_server(clock=lambda: self.now, say=self._say, rooms=rooms)
         self.ends: dict[int, tuple[str, str, int | None]] = {}
+        self.keeps_down = False
+        """Whether what the server has said arrives when it crashes."""
         self._connections = 0
 
     def _make_host(self, name: str, slots: int, cpu_cores: int, is_polling: bool) -> Host:
@@ -79,8 +81,10 @@ class World:
         self.network.cut(host.name, keeps_up=True)
         host.crash()
 
-    def crash_server(self) -> None:
+    def crash_server(self, *, keeps_down: bool) -> None:
+        """End the server by kill -9; what it had said may still arrive, and then the end."""
         self.server.crash()
+        self.keeps_down = keeps_down
         self._drop_connections()
 
     def deliver(self, index: int) -> None:
@@ -90,14 +94,22 @@ class World:
         packet = self.network.take(index)
         host = self.hosts[packet.host]
         if not packet.is_up:
-            host.receive(packet.connection, [packet.message])
+            self._hear(packet, host)
         elif self.server.is_up:
             self._serve(lambda: self._bring(packet, host))
 
+    def _hear(self, packet: Packet, host: Host) -> None:
+        """Let a host have what the server said, or see the end of its connection."""
+        if packet.message is not HANG_UP:
+            host.receive(packet.connection, [packet.message])
+        elif packet.connection == host.connection:
+            host.disconnect()
+
     def flow(self, count: int) -> None:
         """Bring so many packets to their ends in the order in which they were sent."""
-        for _ in range(count):
+        while count and self.network.packets:
             self.deliver(0)
+            count -= 1
 
     def suffer(self, fate: str) -> None:
         """Let something become of the packet that is next."""
@@ -179,8 +191,10 @@ class World:
         before = self._stale_row(packet)
         if isinstance(message, Hello):
             self.server.greet(host.name, packet.connection, message, is_polling=host.is_polling)
-        else:
+        elif packet.connection in self.server.memory.greeted:
             self.server.receive(host.name, packet.connection, message)
+        else:
+            self.hang_up(host.name, packet.connection)
         if before is not None:
             after = self.server.rows[before.task_id]
             is_offered = before.phase == "queued" and after.phase == "offered"
@@ -203,8 +217,17 @@ class World:
             self._drop_connections()
 
     def _drop_connections(self) -> None:
+        """End all connections with the server's process."""
         for host in self.hosts.values():
-            self.cut(host, keeps_up=False, is_noticed=True)
+            self.network.cut(host.name, keeps_up=False, keeps_down=self.keeps_down)
+            if not self.keeps_down:
+                host.disconnect()
+            elif host.connection:
+                self.hang_up(host.name, host.connection)
+
+    def hang_up(self, host: str, connection: int) -> None:
+        """Let the host see the end of a connection, behind what was said on it."""
+        self.network.send(Packet(host, connection, HANG_UP, is_up=False))
 
     def _say(self, host: str, connection: int, messages: list[ServerMessage]) -> None:
         for message in messages:
@@ -228,7 +251,7 @@ class World:
             end = (row.final, row.reason, row.exit_code)
             assert self.ends.setdefault(row.task_id, end) == end, f"{row} had ended otherwise"
             process = self.ledger.only(row.task_id)
-            is_lost = row.reason in ("agent_lost", "supervisor_lost")
+            is_lost = row.reason in ("agent_lost", "supervisor_lost", "host_reboot")
             if process is not None and process.is_alive:
                 assert is_lost or row.task_id in self.ledger.excused, f"{row} has a process"
         else:
@@ -303,5 +326,7 @@ class World:
             assert is_stopped or is_excused, f"{row}: {process}"
         elif row.reason == "supervisor_lost":
             assert is_excused, f"{row} was lost for no reason"
+        elif row.reason == "host_reboot":
+            assert row.task_id in self.ledger.rebooted, f"{row} was on no host that restarted"
         else:
             assert row.reason == "agent_lost", f"{row}"

@@ -115,7 +115,9 @@ STEPS = ["accept", "start", "finish", "user_cancel", "cancel", "refuse"]
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=10))
 def test_any_order_of_messages_and_cancels_gives_one_end(new_host, principal, delivered, steps):

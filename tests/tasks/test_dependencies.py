@@ -127,7 +127,9 @@ GRAPHS = st.lists(st.sets(st.integers(0, 14), max_size=4), min_size=1, max_size=
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(graph=GRAPHS, data=st.data())
 def test_random_graph_ends_with_exactly_one_state_each(
@@ -151,7 +153,9 @@ def test_random_graph_ends_with_exactly_one_state_each(
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(graph=GRAPHS, data=st.data())
 def test_cycle_is_found_exactly_when_there_is_one(principal, delivered, graph, data):

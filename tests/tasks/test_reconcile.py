@@ -14,7 +14,7 @@ from agents.inbox_batch import Submission, run_batch
 from tasks.choices import CANCELED, FAILED, OFFERED, QUEUED, RUNNING, STARTING
 from tasks.logs.files import store
 from tasks.models import Task
-from tasks.services import losses, offering, reconcile
+from tasks.services import offering, reconcile
 from tasks.services.cancel import cancel_task
 from tests.tasks.conftest import fresh
 
@@ -60,6 +60,13 @@ def test_offer_under_way_is_not_repeated_to_a_connected_host(host, submit, monke
     monkeypatch.setattr(reconcile.connections, "is_connected", lambda agent_id: True)
     submit()
     assert host.beat().tasks == []
+
+
+def test_offer_from_before_the_clock_was_set_back_is_repeated(host, submit, monkeypatch):
+    monkeypatch.setattr(reconcile.connections, "is_connected", lambda agent_id: True)
+    task = submit()
+    Task.objects.update(offered_at=timezone.now() + timedelta(hours=1))
+    assert [spec.task_id for spec in host.beat().tasks] == [task.pk]
 
 
 def test_offer_is_repeated_to_a_host_that_connects_again(host, submit, monkeypatch):
@@ -204,59 +211,17 @@ def test_unconfirmed_offer_expires(host, submit):
     assert host.accept(task).revoked
 
 
+def test_offer_from_before_the_clock_was_set_back_expires(host, submit):
+    task = submit()
+    Task.objects.update(offered_at=timezone.now() + timedelta(hours=1))
+    assert offering.withdraw_expired_offers() == 1
+    assert fresh(task).state == QUEUED
+
+
 def test_young_offer_does_not_expire(host, submit):
     task = submit()
     assert offering.withdraw_expired_offers() == 0
     assert fresh(task).state == OFFERED
-
-
-def silence(host, *, seconds: float) -> None:
-    """Make a host offline since some time."""
-    since = timezone.now() - timedelta(seconds=seconds)
-    type(host.agent).objects.filter(pk=host.agent.pk).update(
-        status="offline", last_heartbeat_time=since
-    )
-
-
-def long_after_the_start() -> float:
-    """Return a moment after the grace of a server start."""
-    return float("inf")
-
-
-def test_task_is_given_up_when_its_host_is_silent_for_too_long(host, submit):
-    task = host.run(submit())
-    silence(host, seconds=25 * 3600)
-    assert losses.give_up_lost_agents(clock=long_after_the_start) == 1
-    assert (fresh(task).state, fresh(task).reason) == (FAILED, "agent_lost")
-
-
-def test_task_is_kept_while_its_host_may_come_back(host, submit):
-    task = host.run(submit())
-    silence(host, seconds=23 * 3600)
-    assert losses.give_up_lost_agents(clock=long_after_the_start) == 0
-    assert fresh(task).state == RUNNING
-
-
-def test_no_task_is_given_up_right_after_a_server_start(host, submit):
-    host.run(submit())
-    silence(host, seconds=25 * 3600)
-    assert losses.give_up_lost_agents(clock=lambda: losses._process_started_at) == 0
-
-
-def test_host_that_returns_after_the_end_stops_the_task(host, submit):
-    task = host.run(submit())
-    silence(host, seconds=25 * 3600)
-    losses.give_up_lost_agents(clock=long_after_the_start)
-    assert wants(host.beat(hold(task))) == [(task.pk, "cancel")]
-
-
-def test_late_result_is_kept_as_an_event_only(host, submit):
-    task = host.run(submit())
-    silence(host, seconds=25 * 3600)
-    losses.give_up_lost_agents(clock=long_after_the_start)
-    host.finish(task)
-    assert fresh(task).state == FAILED
-    assert task.events.filter(kind="late_result").exists()
 
 
 def test_cancel_of_a_task_that_never_started_and_is_missing_ends_as_canceled(

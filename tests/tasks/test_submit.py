@@ -23,6 +23,11 @@ def test_defaults_are_the_contract_s(submit):
     assert (task.env, task.labels, task.working_dir, task.merge_output) == ({}, {}, "", False)
 
 
+def test_patience_with_a_vanished_host_is_a_setting(submit, settings):
+    settings.LOST_AFTER_SECONDS = 7
+    assert fresh(submit()).lost_after_seconds == 7
+
+
 def test_task_waits_when_there_is_no_host(submit):
     assert submit().state == QUEUED
 

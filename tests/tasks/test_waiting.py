@@ -53,7 +53,11 @@ def test_blocked_task_names_five_at_most(submit):
             "No known agent could ever run it: needs 1 GPU, box has 0 in all.",
         ),
         ({"status": "offline"}, {}, "box would fit, but is offline."),
-        ({"is_draining": True}, {}, "box would fit, but is draining and takes no new tasks."),
+        (
+            {"is_draining": True},
+            {},
+            "box would fit, but is drained or paused and takes no new tasks.",
+        ),
         (
             {},
             {"labels": {"zone": "lab"}},
@@ -237,4 +241,4 @@ def test_task_that_fits_nowhere_says_what_it_lacks_although_it_was_refused(host,
     host.refuse(task)
     Agent.objects.update(is_draining=True)
     fleet.clear()
-    assert "is draining" in reason_sentence(fresh(task))
+    assert "is drained" in reason_sentence(fresh(task))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from agents.plugins.choices import DEFAULT_INTERVAL_SECONDS, Condition
-from agents.plugins.models import PluginPackage
+from agents.plugins.models import AgentPlugin, PluginPackage
 from agents.plugins.services import Change
 
 
@@ -36,31 +37,46 @@ class PluginUploadSerializer(serializers.Serializer[Any]):
     signature = serializers.CharField(max_length=120)
 
 
+class PluginMetricSerializer(serializers.Serializer[Any]):
+    """What a plug-in says of a metric, as far as it says anything."""
+
+    unit = serializers.CharField(required=False)
+    help = serializers.CharField(required=False)
+    kind = serializers.ChoiceField(["gauge", "counter"], required=False)
+
+
 class PluginReportSerializer(serializers.Serializer[Any]):
     """How a plug-in is, in its agent's words."""
 
     condition = serializers.ChoiceField(Condition.choices)
     version = serializers.CharField()
+    code = serializers.CharField()
     detail = serializers.CharField()
     restarts = serializers.IntegerField()
     since = serializers.DateTimeField(allow_null=True)
     dropped_samples = serializers.IntegerField()
     reported_at = serializers.DateTimeField()
+    metrics = serializers.DictField(child=PluginMetricSerializer())
 
 
 class PluginWantedSerializer(serializers.Serializer[Any]):
-    """What people want of a plug-in on a host."""
+    """What people want of a plug-in on a host; config only for who may change it."""
 
     enabled = serializers.BooleanField()
     interval_seconds = serializers.FloatField()
-    config = serializers.DictField()
+    config = serializers.SerializerMethodField()
     package = PluginPackageSerializer(allow_null=True)
     updated_at = serializers.DateTimeField()
     updated_by = serializers.CharField()
 
+    @extend_schema_field(serializers.DictField(allow_null=True))
+    def get_config(self, row: AgentPlugin) -> dict[str, Any] | None:
+        """Return the configuration, None for who may not change it: values may be secrets."""
+        return dict(row.config) if self.context["may_change"] else None
+
 
 class PluginSerializer(serializers.Serializer[Any]):
-    """A plug-in on a host; reads a PluginView."""
+    """A plug-in on a host; reads a PluginView, and `may_change` from its context."""
 
     name = serializers.CharField()
     is_built_in = serializers.BooleanField()

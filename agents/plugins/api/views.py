@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -33,6 +34,7 @@ from agents.plugins.services import (
     set_plugin,
     set_plugin_by_labels,
 )
+from dialer_platform.accounts.permissions import can
 from dialer_platform.accounts.principal import principal_of
 from dialer_platform.errors import Invalid, NotFound
 
@@ -56,8 +58,9 @@ class PluginListView(APIView):
     @extend_schema(summary="Plug-ins of a host", responses=PluginSerializer(many=True))
     def get(self, request: Request, agent_id: str) -> Response:
         """Return what is wanted and what is reported, by name; built-in ones are offered."""
-        views = queries.views_of(host_of(request, agent_id), with_offered=True)
-        return Response(PluginSerializer(views, many=True).data)
+        agent = host_of(request, agent_id)
+        views = queries.views_of(agent, with_offered=True)
+        return Response(_serializer(request, agent, views, many=True).data)
 
     @extend_schema(
         summary="Activate the built-in plug-ins",
@@ -68,7 +71,7 @@ class PluginListView(APIView):
         """Activate cpu, memory, disk and network on the host."""
         agent = host_of(request, agent_id)
         activate_built_in(agent, by=principal_of(request))
-        return Response(PluginSerializer(queries.views_of(agent), many=True).data)
+        return Response(_serializer(request, agent, queries.views_of(agent), many=True).data)
 
 
 class PluginView(APIView):
@@ -84,7 +87,7 @@ class PluginView(APIView):
     @extend_schema(summary="A plug-in of a host", responses=PluginSerializer)
     def get(self, request: Request, agent_id: str, name: str) -> Response:
         """Return what is wanted and what is reported of one plug-in."""
-        return self._answer(host_of(request, agent_id), name)
+        return self._answer(request, host_of(request, agent_id), name)
 
     @extend_schema(
         summary="Set a plug-in of a host", request=PluginPutSerializer, responses=PluginSerializer
@@ -116,15 +119,15 @@ class PluginView(APIView):
         """Change the plug-in and return it."""
         agent = host_of(request, agent_id)
         set_plugin(agent, name, by=principal_of(request), change=change)
-        return self._answer(agent, name)
+        return self._answer(request, agent, name)
 
-    def _answer(self, agent: Agent, name: str) -> Response:
+    def _answer(self, request: Request, agent: Agent, name: str) -> Response:
         """Return one plug-in as it is now; raises NotFound."""
         views = queries.views_of(agent, with_offered=True)
         found = next((view for view in views if view.name == name), None)
         if found is None:
             raise NotFound("The agent has no such plug-in.")
-        return Response(PluginSerializer(found).data)
+        return Response(_serializer(request, agent, found).data)
 
 
 class SamplesView(APIView):
@@ -216,6 +219,14 @@ class RemoveByLabelsView(APIView):
             tenant_id=principal.tenant_id, labels=sent["labels"], name=sent["name"], by=principal
         )
         return Response({"agents": hosts})
+
+
+def _serializer(
+    request: Request, agent: Agent, views: Any, *, many: bool = False
+) -> PluginSerializer:
+    """Return plug-ins of a host as the caller may see them."""
+    may_change = can(principal_of(request), "plugin.change", agent)
+    return PluginSerializer(views, many=many, context={"may_change": may_change})
 
 
 def _since(text: str) -> float:

@@ -122,7 +122,8 @@ def _charts(
     for view in [one for one in views if one.wanted or one.report][:MAX_DRAWN_PLUGINS]:
         since = now - WINDOWS[window]
         level, spans = queries.spans_of(agent.pk, view.name, since=since)
-        found = charts(view.name, spans, level=level, window=window, now=now)
+        about = view.report.metrics if view.report else {}
+        found = charts(view.name, spans, level=level, window=window, now=now, about=about)
         if found:
             yield view.name, found
 

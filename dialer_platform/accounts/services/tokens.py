@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 
 from dialer_platform.accounts import secrets
@@ -12,6 +14,7 @@ from dialer_platform.accounts.models import ApiToken, Tenant, User
 from dialer_platform.accounts.principal import Principal
 from dialer_platform.accounts.services import audit
 from dialer_platform.errors import Conflict
+from dialer_platform.quotas import ensure_quota
 from dialer_platform.storage import write_transaction
 
 DEFAULT_LIFE_DAYS = 90
@@ -27,9 +30,16 @@ def create_token(
     scope: str = Scope.ADMIN,
     life_days: int | None = DEFAULT_LIFE_DAYS,
 ) -> tuple[ApiToken, str]:
-    """Return a new token and its text, which is shown once and never stored."""
+    """Return a new token and its text, which is shown once and never stored.
+
+    Raises QuotaExceeded when the person has as many in force as one may.
+    """
     fresh = secrets.make(secrets.USER_PREFIX)
     with write_transaction():
+        alive = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+        used = ApiToken.objects.filter(alive, user=user, revoked_at=None).count()
+        limit = settings.MAX_TOKENS_PER_USER
+        ensure_quota("tokens", used, limit=limit, setting="DIALER_MAX_TOKENS_PER_USER")
         token = ApiToken.objects.create(
             public_id=fresh.public_id,
             secret_sha256=fresh.secret_sha256,

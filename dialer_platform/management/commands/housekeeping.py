@@ -27,5 +27,5 @@ class Command(BaseCommand):
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, on_signal)
         names = ", ".join(job.name for job in housekeeping.jobs())
-        self.stdout.write(f"Housekeeping as {loop.holder}: {names}")
+        self.stdout.write(f"Housekeeping as {loop.lease.holder}: {names}")
         loop.run()

@@ -11,6 +11,7 @@ from dialer_platform.accounts.choices import Scope
 from dialer_platform.accounts.models import User
 from dialer_platform.accounts.principal import principal_for
 from dialer_platform.accounts.services import tokens, users
+from dialer_platform.errors import DomainError
 
 
 class Command(BaseCommand):
@@ -34,13 +35,16 @@ class Command(BaseCommand):
         principal = principal_for(user, tenant_id=options["tenant"])
         if principal is None:
             raise CommandError(f"{user} is disabled or does not belong to that tenant.")
-        _, text = tokens.create_token(
-            user=user,
-            tenant=principal.tenant,
-            by=users.COMMAND_LINE,
-            name=options["name"],
-            scope=options["scope"],
-            life_days=options["days"] or None,
-        )
+        try:
+            _, text = tokens.create_token(
+                user=user,
+                tenant=principal.tenant,
+                by=users.COMMAND_LINE,
+                name=options["name"],
+                scope=options["scope"],
+                life_days=options["days"] or None,
+            )
+        except DomainError as error:
+            raise CommandError(error.detail) from error
         self.stderr.write(f"Token of {user} in tenant {principal.tenant.id}, shown this once:")
         self.stdout.write(text)

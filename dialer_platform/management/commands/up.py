@@ -143,6 +143,8 @@ def local_agent(url: str, *, fingerprint: str = "") -> LocalAgent:
     environment = {
         "AGENT_TASK_MAX_CONCURRENT_TASKS": str(LOCAL_AGENT_SLOTS),
         "AGENT_LOGGING_LOG_DIR": str(settings.SYSTEM_LOG_DIR),
+        # The address is one of this machine, so nothing crosses a network.
+        "AGENT_CONNECTION_ALLOW_PLAIN_HTTP": "1",
         **{name: value for name, value in os.environ.items() if is_for_agent(name)},
     }
     if fingerprint:

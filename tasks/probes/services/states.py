@@ -20,7 +20,7 @@ from agents.models import Agent
 from dialer_platform.storage import write_transaction
 from tasks.probes import events, windows
 from tasks.probes.choices import OUTCOME_NAMES, Outcome, State
-from tasks.probes.judgement import Belief, Rules, advance, grow_silent
+from tasks.probes.judgement import Belief, Rules, advance, grow_silent, rest, wake
 from tasks.probes.models import FollowCursor, Location, Probe
 from tasks.probes.results import read_json
 from tasks.probes.series.models import ProbeResult
@@ -180,16 +180,24 @@ def _watch(probe_ids: Sequence[int], now: float) -> int:
     probes = Probe.objects.filter(enabled=True).in_bulk(list(probe_ids))
     rows = Location.objects.filter(probe_id__in=probes).select_related("agent")
     changed = []
-    for location in rows.exclude(state__in=[State.PENDING, State.UNKNOWN]):
+    is_settled = Q(state__in=[State.PENDING, State.UNKNOWN]) & ~Q(agent__is_paused=True)
+    for location in rows.exclude(is_settled):
         before = belief_of(location)
-        after = grow_silent(
-            before, now, rules_of(probes[location.probe_id]), is_offline=_is_offline(location)
-        )
+        after = _without_news(location, before, now, probes[location.probe_id])
         if after is not before:
             _keep(location, after)
             changed.append(location)
     write_locations(changed)
     return decide(probes.values(), windows.read_cover())
+
+
+def _without_news(location: Location, before: Belief, now: float, probe: Probe) -> Belief:
+    """Return what a location believes when time has passed and no result came."""
+    if location.agent is not None and location.agent.is_paused:
+        return rest(before, now)
+    if before.state == State.PAUSED:
+        return wake(before, now)
+    return grow_silent(before, now, rules_of(probe), is_offline=_is_offline(location))
 
 
 def _is_offline(location: Location) -> bool:

@@ -33,27 +33,27 @@ def test_trailing_slash_is_removed(environ):
 
 @pytest.mark.parametrize(
     "content",
-    [{"url": "http://f:1", "token": "t"}, {"client": {"url": "http://f:1", "token": "t"}}],
+    [{"url": "https://f:1", "token": "t"}, {"client": {"url": "https://f:1", "token": "t"}}],
 )
 def test_file_gives_both(environ, tmp_path, content):
     _store(tmp_path, content)
     del environ["DIALER_TOKEN"]
     settings = load_client_settings(environ)
-    assert (settings.url, settings.token) == ("http://f:1", "t")
+    assert (settings.url, settings.token) == ("https://f:1", "t")
 
 
 def test_environment_wins_over_the_file(environ, tmp_path):
-    _store(tmp_path, {"url": "http://f:1", "token": "t"})
-    settings = load_client_settings({**environ, "DIALER_URL": "http://e:2"})
-    assert (settings.url, settings.token) == ("http://e:2", "dpu_env")
+    _store(tmp_path, {"url": "https://f:1", "token": "t"})
+    settings = load_client_settings({**environ, "DIALER_URL": "https://e:2"})
+    assert (settings.url, settings.token) == ("https://e:2", "dpu_env")
 
 
 def test_other_configuration_home_is_respected(environ, tmp_path):
     path = tmp_path / "xdg" / "dialer" / "client.json"
     path.parent.mkdir(parents=True)
-    path.write_text('{"url": "http://x:3"}')
+    path.write_text('{"url": "https://x:3"}')
     settings = load_client_settings({**environ, "XDG_CONFIG_HOME": str(tmp_path / "xdg")})
-    assert settings.url == "http://x:3"
+    assert settings.url == "https://x:3"
 
 
 def test_token_file_is_read(environ, tmp_path):
@@ -93,3 +93,20 @@ def test_unreadable_file_is_refused(environ, tmp_path, content):
 
 def test_token_is_not_in_the_representation(environ):
     assert "dpu_env" not in repr(load_client_settings(environ))
+
+
+@pytest.mark.parametrize("url", ["http://10.0.0.1:8000", "HTTP://dialer.example"])
+def test_token_is_not_sent_in_clear_to_another_machine(environ, tmp_path, url):
+    with pytest.raises(ConfigError, match="not encrypted") as caught:
+        load_client_settings({**environ, "DIALER_URL": url})
+    assert caught.value.code == "config_invalid"
+    assert caught.value.remedy.endswith("DIALER_ALLOW_PLAIN_HTTP=1.")
+    allowed = {**environ, "DIALER_URL": url, "DIALER_ALLOW_PLAIN_HTTP": "yes"}
+    assert load_client_settings(allowed).url == url
+
+
+def test_file_allows_the_unencrypted_way_and_the_environment_wins(environ, tmp_path):
+    _store(tmp_path, {"url": "http://10.0.0.1", "allow_plain_http": True})
+    assert load_client_settings(environ).url == "http://10.0.0.1"
+    with pytest.raises(ConfigError, match="not encrypted"):
+        load_client_settings({**environ, "DIALER_ALLOW_PLAIN_HTTP": "0"})

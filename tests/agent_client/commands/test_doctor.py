@@ -6,10 +6,12 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
-from agent_client.policy import POLICY_FILE
+from agent_client import policy
+from agent_client.policy_file import POLICY_FILE
 from agent_client.state import Identity, StateDirectory
 from tests.agent_client.probes.certificates import Authority
 
@@ -86,6 +88,31 @@ def test_policy_that_is_not_trusted_is_named(run, tmp_path):
     assert findings(run, tmp_path)["policy"][0].startswith("Run: chmod 600")
 
 
+def enrolled(directory: Path, **changes: str) -> None:
+    """Make the state directory that of a registered host."""
+    state = StateDirectory(directory)
+    state.lock()
+    state.save_identity(Identity(instance_id="i", agent_id="a", agent_token="t", **changes))
+    state.close()
+
+
+def test_policy_that_a_registered_host_has_lost_is_named(run, tmp_path):
+    enrolled(tmp_path / "state")
+    assert findings(run, tmp_path)["policy"][0].startswith("Put it back")
+
+
+@pytest.mark.parametrize(("text", "is_doubted"), [("{}\n", True), ("run_as: [x]\n", False)])
+def test_agent_of_root_is_told_when_the_policy_does_not_say_whom_tasks_run_as(
+    run, tmp_path, monkeypatch, text, is_doubted
+):
+    monkeypatch.setattr(policy, "is_root", lambda: True)
+    (tmp_path / "state").mkdir(mode=0o700)
+    (tmp_path / "state" / POLICY_FILE).write_text(text)
+    (tmp_path / "state" / POLICY_FILE).chmod(0o600)
+    remedies = findings(run, tmp_path)["policy"]
+    assert any(one.startswith("Write run_as: [") for one in remedies) is is_doubted
+
+
 def test_server_is_believed_as_the_agent_believes_it(run, tmp_path, authority, https):
     ca_file = ("--ca-file", str(authority.root_file))
     assert findings(run, tmp_path, *ca_file, server=https)["server"] == [""]
@@ -94,13 +121,16 @@ def test_server_is_believed_as_the_agent_believes_it(run, tmp_path, authority, h
     assert findings(run, tmp_path, *pin, server=https)["server"] != [""]
 
 
+def test_unencrypted_way_is_named_although_it_is_allowed(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("AGENT_CONNECTION_ALLOW_PLAIN_HTTP", "1")
+    # Port 0 is nobody's: it is not looked for on a network.
+    found = findings(run, tmp_path, server="http://0.0.0.0:1")
+    assert found["encryption"][0].startswith("Give the server a certificate")
+    assert "encryption" not in findings(run, tmp_path)
+
+
 def test_what_was_trusted_at_the_registration_is_trusted_here(run, tmp_path, authority, https):
-    state = StateDirectory(tmp_path / "state")
-    state.lock()
-    state.save_identity(
-        Identity(instance_id="i", agent_id="a", agent_token="t", ca_file=str(authority.root_file))
-    )
-    state.close()
+    enrolled(tmp_path / "state", ca_file=str(authority.root_file))
     assert findings(run, tmp_path, server=https)["server"] == [""]
 
 

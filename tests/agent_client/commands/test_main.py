@@ -56,6 +56,13 @@ def test_exit_code_is_that_of_the_agent(agent, run):
     assert run("main").code == 6
 
 
+@pytest.mark.parametrize(("server", "times"), [("http://10.0.0.1", 1), ("https://10.0.0.1", 0)])
+def test_log_warns_once_of_an_unencrypted_way(agent, run, monkeypatch, server, times):
+    monkeypatch.setenv("AGENT_CONNECTION_ALLOW_PLAIN_HTTP", "1")
+    outcome = run("main", "--server", server, "--language", "en")
+    assert outcome.err.count(f"[WARNING] the connection to {server} is not encrypted") == times
+
+
 def test_log_tells_start_and_stop(agent, run, tmp_path):
     run("main", "--language", "zh")
     (path,) = (tmp_path / "logs").glob("agent.*.log")

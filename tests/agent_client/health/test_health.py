@@ -16,7 +16,10 @@ from agent_client.app import App
 from agent_client.commands.status import NoAnswer, as_text, ask
 from agent_client.health.endpoint import SOCKET_FILE
 from agent_client.health.lag import LagMeter
+from agent_client.health.lines import WITHIN
+from agent_client.health.pages import GAUGES
 from agent_client.health.report import Health
+from agent_client.probing.backlog import Backlog
 from tests.agent_client.fake_server import fake_server, spec
 from tests.agent_client.test_app import config_for, running_app
 from tests.e2e.stack import ROOT, free_port
@@ -48,7 +51,8 @@ async def test_agent_that_is_well_says_so(app: App, tmp_path):
     assert await page(tmp_path, "/ready") == b"ok\n"
     found = await health_in(tmp_path)
     assert (found.is_ready, found.problems, found.transport) == (True, (), "websocket")
-    assert set(found.loops) >= {"link", "heart", "supervisor", "logs", "probes"}
+    assert set(found.loops) == {part.name for part in app.parts()} | set(WITHIN)
+    assert all(found.loops.values())
 
 
 async def test_running_task_is_counted(app: App, server, tmp_path):
@@ -56,7 +60,8 @@ async def test_running_task_is_counted(app: App, server, tmp_path):
     await server.until(lambda: "Started" in server.brain.kinds())
     found = await health_in(tmp_path)
     assert (found.tasks, found.slots_booked) == ({"running": 1}, 1)
-    assert "1 running" in found.loops["supervisor"]
+    assert "1 running; starts take" in found.loops["supervisor"]
+    assert 0 < found.spawn_p50_seconds <= found.spawn_p99_seconds
 
 
 async def test_metrics_are_prometheus_text(app: App, tmp_path):
@@ -65,6 +70,20 @@ async def test_metrics_are_prometheus_text(app: App, tmp_path):
     assert figures["dialer_agent_ready"] == "1"
     assert figures['dialer_agent_tasks{state="running"}'] == "0"
     assert all(float(value) >= 0 for value in figures.values())
+    assert {f"dialer_agent_{name}" for name in GAUGES} <= set(figures)
+
+
+async def test_agent_whose_outbox_is_nearly_full_is_not_ready(app: App, tmp_path, monkeypatch):
+    full = Backlog(results=9, size_bytes=5 * 2**20, fill=0.81, failures=3)
+    monkeypatch.setattr(app.dialing, "backlog", lambda: full)
+    assert b"81 % full" in await page(tmp_path, "/ready")
+    found = await health_in(tmp_path)
+    assert not found.is_ready
+    assert (found.outbox_results, found.outbox_bytes, found.outbox_fill) == (9, 5 * 2**20, 0.81)
+    assert found.loops["outbox"] == "9 results, 5.0 MiB, 81 % of its bound"
+    assert found.loops["uploader"] == "3 failures in a row, 0 results refused"
+    monkeypatch.setattr(app.dialing, "backlog", lambda: full._replace(fill=0.8))
+    assert (await health_in(tmp_path)).is_ready
 
 
 async def test_agent_without_a_server_is_alive_and_not_ready(tmp_path, server):
@@ -99,7 +118,14 @@ async def test_long_state_directory_is_no_problem(server, tmp_path):
         (b"POST /status HTTP/1.1\r\n\r\n", b"405"),
         (b"GET /secrets HTTP/1.1\r\n\r\n", b"404"),
         (b"\xff\xfe\r\n\r\n", b"405"),
-        (b"GET /live?x=1 HTTP/1.1\r\nHost: x\r\n\r\n", b"200"),
+        (b"GET /live?x=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b"200"),
+        (b"GET /status HTTP/1.1\r\nHost: Localhost:9100\r\n\r\n", b"200"),
+        (b"GET /status HTTP/1.1\r\nHost: [::1]:9100\r\n\r\n", b"200"),
+        (b"GET /status HTTP/1.1\r\nHost: rebound.example:9100\r\n\r\n", b"421"),
+        (b"GET /status HTTP/1.1\r\nhost:127.0.0.1.example\r\n\r\n", b"421"),
+        (b"GET /status HTTP/1.1\r\nHost: localhost\r\nHost: a.example\r\n\r\n", b"421"),
+        (b"GET /status HTTP/1.1\r\nHost:\r\n\r\n", b"421"),
+        (b"GET /live HTTP/1.1\r\n" + b"A: b\r\n" * 100 + b"\r\n", b""),
         (b"x" * 100_000 + b"\r\n\r\n", b""),
     ],
 )
@@ -111,6 +137,13 @@ async def test_port_answers_only_what_it_knows(server, tmp_path, request_line, s
         answer = await reader.read()
         writer.close()
     assert answer[9:12] == status
+
+
+async def test_socket_file_answers_whatever_it_is_called(app: App, tmp_path):
+    reader, writer = await asyncio.open_unix_connection(str(tmp_path / SOCKET_FILE))
+    writer.write(b"GET /live HTTP/1.1\r\nHost: agent\r\n\r\n")
+    assert (await reader.read())[9:12] == b"200"
+    writer.close()
 
 
 async def test_port_in_use_does_not_stop_the_agent(server, tmp_path, caplog):

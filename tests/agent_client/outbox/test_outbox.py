@@ -100,6 +100,24 @@ def test_oldest_are_dropped_and_counted_when_there_is_too_much(files):
     assert outbox.dropped > 10
 
 
+@pytest.mark.parametrize(
+    "bounds", [Bounds(max_bytes=2000, segment_bytes=200), Bounds(segment_bytes=200, max_records=50)]
+)
+def test_fill_rises_to_the_bound_that_is_nearer_and_falls_when_sent(files, bounds):
+    outbox = opened(files, bounds)
+    put(outbox, b"x")
+    fills = [outbox.fill]
+    for _ in range(60):
+        put(outbox, b"x" * 20)
+        fills.append(outbox.fill)
+    assert 0 < fills[0] < 0.2
+    assert fills[:10] == sorted(fills[:10])
+    assert 0.8 < max(fills) <= 1
+    assert outbox.size_bytes > 60
+    taken(outbox)
+    assert outbox.fill < 0.3
+
+
 def test_oldest_are_dropped_when_they_are_too_old(files):
     clock = Clock()
     bounds = Bounds(max_age_seconds=100, segment_seconds=10)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from agent_client.plugins import process, runner, samples, sdk, wire
+from agent_client.plugins import plugin_log, process, quota, runner, samples, sdk, wire
 from agent_client.plugins.builtin import MODULES
 from agent_client.plugins.pack import pack
-from agent_client.plugins.runner import Program, Programs, Runner
+from agent_client.plugins.program import Program, Programs
+from agent_client.plugins.runner import Runner
 from agent_client.plugins.unpack import read_package, write_files
 from agent_client.protocol import plugin_package, plugins
 from agent_client.protocol.plugins import PluginSample, PluginWanted
@@ -96,7 +97,11 @@ async def test_example_runs_from_its_package(example, tmp_path):
         f"same id, {runner.MAX_PARTS} at most",
         f"at most {plugins.MAX_METRICS_PER_SAMPLE} metrics",
         f"{plugins.MAX_LINES_PER_SAMPLE} lines of {plugins.MAX_LINE_CHARACTERS:,} characters",
-        f"log, {runner.MAX_LOG_LINES_PER_MINUTE} a minute",
+        f"log, {plugin_log.MAX_LINES_PER_MINUTE} a minute",
+        f"{quota.MAX_STATE_BYTES // 1024**2} MiB in",
+        f"{quota.MAX_STATE_FILES:,} files: a plug-in",
+        f"at most {plugin_package.MAX_MANIFEST_BYTES // 1024} KiB and no aliases",
+        f"unit {plugins.MAX_UNIT_CHARACTERS} characters, help {plugins.MAX_HELP_CHARACTERS}",
         f"above {wire.MAX_MESSAGE_BYTES // 1024} KiB",
         f"{process.MAX_LINES_PER_SECOND:,} lines or {process.MAX_BYTES_PER_SECOND // 1024**2} MiB",
         f"{runner.FIRST_PAUSE_SECONDS:.0f} s, later up to "

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent_client.app import App
@@ -12,6 +14,7 @@ from agent_client.policy import PluginRules, Policy
 from agent_client.protocol.plugins import PluginPackage, PluginState, PluginWanted
 from tests.agent_client.fake_server import FakeServer
 from tests.agent_client.plugins.packages import Author
+from tests.agent_client.plugins.processes import processes_with
 from tests.agent_client.plugins.test_service import (
     conditions,
     name_revision,
@@ -81,6 +84,7 @@ async def test_package_is_refused_with_the_rule_and_not_fetched(
     await want(server, *author.package("1.0"))
     await server.until(lambda: conditions(server) == {"demo": "refused"})
     assert rule in demo(server).detail
+    assert demo(server).code == ("package_refused" if "signed" in rule else "policy_denied")
     assert not [path for path in server.requests if "packages" in path]
 
 
@@ -177,3 +181,77 @@ async def test_everything_of_an_unwanted_package_is_removed(
     await name_revision(server)
     await server.until(lambda: not (tmp_path / "state/plugins/demo").exists())
     assert (tmp_path / "state/plugins/versions.json").exists()
+
+
+# --- what must never be installed, over a whole agent -------------------------------------
+
+
+def unsigned(author: Author) -> tuple[PluginPackage, bytes]:
+    package, data = author.package("1.0")
+    return msgspec.structs.replace(package, signature=""), data
+
+
+def wrong_hash(author: Author) -> tuple[PluginPackage, bytes]:
+    """A signature of another content than the one that is named."""
+    package, _ = author.package("1.0")
+    other, data = author.package("1.0", value=2)
+    return msgspec.structs.replace(package, sha256=other.sha256, size_bytes=len(data)), data
+
+
+def tampered(author: Author) -> tuple[PluginPackage, bytes]:
+    """What was signed is named, and a byte of what arrives is another."""
+    package, data = author.package("1.0")
+    middle = len(data) // 2
+    return package, data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+def exchanged(author: Author) -> tuple[PluginPackage, bytes]:
+    """What was signed is named, and another signed package of the same author arrives."""
+    package, _ = author.package("1.0")
+    return package, author.package("0.9", value=2)[1]
+
+
+def installed(state: Path) -> list[Path]:
+    """Return everything of packages that lies in a state directory."""
+    return [*state.rglob("*.tar.gz"), *state.glob("plugins/demo/versions/*")]
+
+
+@pytest.mark.parametrize("kind", [unsigned, wrong_hash, tampered, exchanged])
+async def test_package_that_is_not_what_was_signed_is_told_and_not_installed(
+    app, server, author, tmp_path, kind
+):
+    app.plugins.limit(allowing(author))
+    await want(server, *kind(author))
+    await server.until(lambda: conditions(server) == {"demo": "refused"}, 30)
+    assert demo(server).code == "package_refused"
+    assert installed(tmp_path / "state") == []
+    assert not samples_of(server, "demo")
+    assert not processes_with(tmp_path / "state" / "plugins")
+
+
+async def test_old_version_is_told_and_not_installed(app, server, author, tmp_path):
+    app.plugins.limit(allowing(author))
+    await want(server, *author.package("2.0", value=2))
+    await server.until(lambda: demo(server).condition == "running", 30)
+    await want(server, *author.package("1.0", value=1))
+    await server.until(lambda: demo(server).condition == "refused", 30)
+    assert "below 2.0" in demo(server).detail
+    assert not [path for path in installed(tmp_path / "state") if path.name.startswith("1.0")]
+    assert {one.metrics["value"] for one in samples_of(server, "demo")} == {2}
+
+
+async def test_file_that_was_swapped_after_the_check_is_not_run(app, server, author, tmp_path):
+    app.plugins.limit(allowing(author))
+    await want(server, *author.package("1.0", value=1))
+    await server.until(lambda: demo(server).condition == "running", 30)
+    entry = tmp_path / "state" / "plugins" / "demo" / "versions" / "1.0" / "main.py"
+    signed = entry.read_text()
+    swapped = signed.replace('"value": 1', '"value": 99')
+    assert swapped != signed
+    entry.write_text(swapped)
+    # Another policy starts it anew.
+    app.plugins.limit(allowing(author, allowed=("*", "demo", "other")))
+    await server.until(lambda: entry.read_text() == signed, 30)
+    before = len(samples_of(server, "demo"))
+    await server.until(lambda: len(samples_of(server, "demo")) > before + 2, 30)
+    assert {one.metrics["value"] for one in samples_of(server, "demo")} == {1}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -350,8 +353,64 @@ def test_link_that_is_swapped_between_look_and_open_gives_nothing(tail, canary, 
     monkeypatch.setattr(
         "agent_client.plugins.allowed_files.os.path.realpath", lambda path: str(path)
     )
-    with pytest.raises(NotAllowed, match="outside"):
+    with pytest.raises(NotAllowed, match="no plain file"):
         open_allowed(str(tail.path), directories=[str(tail.logs)], hidden=[])
+
+
+def test_directory_that_becomes_a_link_between_look_and_open_gives_nothing(
+    tail, canary, monkeypatch
+):
+    (tail.logs / "deep").symlink_to(canary.parent)
+    monkeypatch.setattr(
+        "agent_client.plugins.allowed_files.os.path.realpath", lambda path: str(path)
+    )
+    with pytest.raises(NotADirectoryError):
+        open_allowed(str(tail.logs / "deep" / canary.name), directories=[str(tail.logs)], hidden=[])
+
+
+@contextlib.contextmanager
+def other_view(source: Path, target: Path) -> Iterator[int]:
+    """Yield a process in whose view of the file system one file stands in for another."""
+    script = 'mount --bind "$0" "$1" && echo ready && exec cat'
+    with subprocess.Popen(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, source, target],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        if child.stdout.readline() != b"ready\n":
+            assert os.environ.get("CI") != "true", "a mount namespace is needed"
+            pytest.skip("this machine gives no mount namespace to its users")
+        yield child.pid
+        child.stdin.close()
+
+
+def test_link_into_the_view_of_another_process_is_not_followed(tail, canary):
+    # Any user may make such a view, and root's agent may look into it.
+    stand_in = tail.logs / "stand-in.log"
+    stand_in.write_text("innocent\n")
+    with other_view(canary, stand_in) as pid:
+        tail.path.symlink_to(f"/proc/{pid}/root{stand_in}")
+        assert tail.path.read_text() == "secret\n"
+        tail.configure(from_start=True)
+        assert tail.read() == ["innocent"]
+        assert tail.read() == []
+
+
+def test_device_is_not_opened_to_look_at_it(tail, monkeypatch):
+    opened = []
+    real_open = os.open
+
+    def note(path, flags, *rest, **more):
+        opened.append(flags)
+        return real_open(path, flags, *rest, **more)
+
+    monkeypatch.setattr("agent_client.plugins.allowed_files.os.open", note)
+    with pytest.raises(NotAllowed, match="no plain file"):
+        open_allowed("/dev/null", directories=["/dev"], hidden=[])
+    assert opened
+    assert all(flags & os.O_PATH for flags in opened)
 
 
 def test_link_within_the_directories_is_followed(tail):

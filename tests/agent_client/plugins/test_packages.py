@@ -65,7 +65,10 @@ def test_link_is_refused_when_packing(author):
         "name: demo\nversion: '1'\nentry: missing.py",
         "name: demo\nversion: '1'\nentry: /bin/sh",
         "!!python/object/apply:os.system ['true']",
+        "m: &m {name: demo}\n<<: [*m, *m]\nversion: '1'\nentry: main.py",
+        "name: demo\nversion: '1'\nentry: main.py\ndescription: !!int ''",
         pytest.param("[" * 5000, id="deep"),
+        pytest.param("name: demo\nversion: '1'\nentry: main.py\n" + "#" * 17_000, id="long"),
     ],
 )
 def test_unusable_manifest_is_refused(author, manifest):

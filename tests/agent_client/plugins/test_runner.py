@@ -12,9 +12,15 @@ from pathlib import Path
 import pytest
 
 from agent_client.errors import Rejected
-from agent_client.plugins import process, sdk
-from agent_client.plugins.runner import Pace, Program, Programs, Runner
-from agent_client.protocol.plugins import PluginPackage, PluginSample, PluginWanted
+from agent_client.plugins import process, quota, sdk
+from agent_client.plugins.program import Program, Programs
+from agent_client.plugins.runner import Pace, Runner
+from agent_client.protocol.plugins import (
+    MetricAbout,
+    PluginPackage,
+    PluginSample,
+    PluginWanted,
+)
 from tests.agent_client.plugins.processes import processes_with
 
 PACKAGE = PluginPackage(version="2", sha256="0" * 64, signature="", size_bytes=1)
@@ -124,6 +130,19 @@ async def test_samples_come_in_the_wanted_interval(run):
     assert found.runner.state.restarts == 0
     gaps = [b.at - a.at for a, b in zip(found.samples, found.samples[1:], strict=False)]
     assert min(gaps) >= 0.09
+
+
+async def test_description_of_the_metrics_goes_with_the_first_sample_and_once_an_hour(
+    run, monkeypatch
+):
+    about = 'P.metrics = {"value": sdk.counter("runs", "x" * 900)}\nsdk.run(P())'
+    found = run(GOOD.replace("sdk.run(P())", about))
+    await found.until(lambda: len(found.samples) >= 3)
+    said = {"value": MetricAbout(unit="runs", help="x" * 200, kind="counter")}
+    assert [one.about for one in found.samples[:3]] == [said, {}, {}]
+    monkeypatch.setattr("agent_client.plugins.runner.ABOUT_AGAIN_SECONDS", 0.0)
+    found.runner._about_due = 0.0
+    await found.until(lambda: found.samples[-1].about == said)
 
 
 async def test_configuration_changes_without_a_restart(run):
@@ -324,6 +343,43 @@ sdk.run(P())
     assert found.runner.cut_values >= 203
 
 
+KEEPING = """
+class P(sdk.Plugin):
+    name, version = "p", "7"
+    def collect(self):
+        with open(self.context.state_directory + "/cache", "ab") as file:
+            file.write(bytes(100_000))
+        return {"value": 1}
+sdk.run(P())
+"""
+
+
+async def test_plugin_that_keeps_too_much_is_stopped_until_somebody_makes_room(run, monkeypatch):
+    monkeypatch.setattr(quota, "MAX_STATE_BYTES", 300_000)
+    monkeypatch.setattr(quota, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(quota, "STOPPED_LOOK_SECONDS", 0.05)
+    found = run(KEEPING)
+    await found.until(lambda: found.runner.state.condition == "stopped")
+    state = found.runner.state
+    cache = found.programs.directory / "cache"
+    assert (state.code, str(found.programs.directory) in state.detail) == (
+        "plugin_state_full",
+        True,
+    )
+    assert state.restarts == 0
+    assert not processes_with(found.programs.directory)
+    # It is looked at, not started, to see whether it still keeps too much.
+    looks = []
+    real = quota.check_room
+    monkeypatch.setattr(quota, "check_room", lambda place: (looks.append(place), real(place)))
+    await found.until(lambda: len(looks) >= 3)
+    assert (found.runner.state, found.programs.prepared) == (state, 1)
+    samples = len(found.samples)
+    cache.unlink()
+    await found.until(lambda: len(found.samples) > samples)
+    assert found.runner.state.code == ""
+
+
 async def test_what_the_plugin_logs_is_bounded(run, caplog):
     caplog.set_level("INFO")
     found = run("""
@@ -334,7 +390,7 @@ while True:
 """)
     await found.until(lambda: found.samples)
     assert sum("oops" in record.message for record in caplog.records) <= 120
-    assert found.runner.dropped_log_lines >= 380
+    assert found.runner.log.dropped_lines >= 380
 
 
 async def test_no_process_is_left_when_a_start_is_canceled_at_any_moment(tmp_path):

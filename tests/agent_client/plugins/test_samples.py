@@ -11,7 +11,7 @@ import pytest
 
 from agent_client.plugins.samples import MAX_BATCH_BYTES, Encoded, SampleBuffer
 from agent_client.plugins.uploader import SampleUploader
-from agent_client.protocol.plugins import PluginSample
+from agent_client.protocol.plugins import MAX_VALUES_PER_REQUEST, PluginSample
 from agent_client.transport.backoff import Backoff
 from agent_client.transport.base import Endpoint
 from tests.agent_client.fake_server import AGENT_ID, TOKEN, FakeServer
@@ -64,6 +64,13 @@ def test_batch_that_comes_back_to_a_full_buffer_loses_its_oldest():
     buffer.put_back(batch)
     assert numbers(buffer.take()) == [2, 3, 4, 5]
     assert buffer.dropped("p") == 2
+
+
+def test_batch_is_bounded_in_values():
+    buffer = SampleBuffer()
+    for number in range(300):
+        buffer.put(PluginSample("p", float(number), {f"m{n}": 1.0 for n in range(150)}, ("x",)))
+    assert len(buffer.take()) == MAX_VALUES_PER_REQUEST // 151
 
 
 def test_batch_is_bounded_in_bytes():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import subprocess
@@ -13,8 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent_client.app import App
+from agent_client.app import App, make_backoff
+from agent_client.plugins.allowed_files import NotAllowed, check_allowed
+from agent_client.plugins.service import Plugins
 from agent_client.policy import PluginRules, Policy
+from agent_client.policy_file import POLICY_FILE, write_default
 from agent_client.protocol.messages import Ack, Answer, Heartbeat, Welcome
 from agent_client.protocol.plugins import PluginSample, PluginState, PluginWanted
 from agent_client.transport import polling
@@ -175,6 +179,7 @@ async def test_no_process_is_left_when_the_agent_is_killed(server, tmp_path):
     state.mkdir(mode=0o700)
     identity = {"instance_id": "i", "agent_id": AGENT_ID, "agent_token": TOKEN}
     (state / "identity.json").write_text(json.dumps({**identity, "server": server.url}))
+    write_default(state / POLICY_FILE)
     arguments = ["main", "--server", server.url, "--state-dir", str(state)]
     agent = subprocess.Popen(
         [sys.executable, "-m", "agent_client", *arguments],
@@ -248,3 +253,26 @@ async def test_set_is_fetched_when_the_welcome_names_another_revision(server, tm
             )
         )
         await server.until(lambda: conditions(server) == {"cpu": "running"})
+
+
+async def test_no_plugin_reads_what_the_agent_keeps_for_itself(server, tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "agent.yaml").write_text("heartbeat_interval: 5\n")
+    config = dataclasses.replace(
+        config_for(server, tmp_path / "state"),
+        config_file=own / "agent.yaml",
+        policy_file=own / "policy.yaml",
+    )
+    plugins = Plugins(
+        config,
+        agent_id=AGENT_ID,
+        endpoint=lambda _server: pytest.fail("nothing is to be sent"),
+        make_backoff=make_backoff,
+        policy=Policy(directories=(str(tmp_path),)),
+    )
+    program = await plugins._programs.prepare(PluginWanted("log_tail"))
+    for path in (own / "agent.yaml", config.state_dir / "identity.json"):
+        with pytest.raises(NotAllowed, match="belongs to the agent"):
+            check_allowed(str(path), directories=program.directories, hidden=program.hidden)
+    assert str(own / "policy.yaml") in program.hidden

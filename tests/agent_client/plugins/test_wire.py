@@ -18,10 +18,12 @@ from agent_client.plugins.process import (
 from agent_client.plugins.wire import (
     ConfigError,
     Measured,
+    Ready,
     WireError,
     bounded,
     configure,
     decode,
+    described,
     encode,
 )
 from agent_client.protocol.plugins import MAX_METRICS_PER_SAMPLE, PluginWanted
@@ -190,3 +192,16 @@ def test_sdk_is_one_file_that_needs_only_the_standard_library():
 def test_line_that_no_database_takes_is_mended():
     _, lines, refused = bounded(Measured(1, {}, ["a\0b"]))
     assert (lines, refused) == (("a\ufffdb",), 0)
+
+
+def test_description_of_metrics_is_bounded_and_plain():
+    hostile = {
+        "a": {"unit": "u" * 99, "help": "h\0" * 999, "kind": "histogram", "more": "x"},
+        "": {},
+        "b" * 121: {},
+    }
+    found = described(Ready("p", metrics=hostile | {f"m{n}": {} for n in range(300)}))
+    assert "" not in found
+    assert len(found) <= MAX_METRICS_PER_SAMPLE
+    assert (len(found["a"].unit), len(found["a"].help), found["a"].kind) == (20, 200, "gauge")
+    assert "\0" not in found["a"].help

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agent_client.errors import ConfigError
-from agent_client.policy import POLICY_FILE, Policy, load_policy
+from agent_client.policy import Policy
+from agent_client.policy_file import POLICY_FILE, load_policy
 from agent_client.probes.kind import TargetDenied
 from agent_client.probes.registry import prepare
 from agent_client.probes.targets import TargetPolicy

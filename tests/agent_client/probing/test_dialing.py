@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
-from agent_client.app import make_backoff
+from agent_client.outbox.outbox import Outbox
 from agent_client.probing.dialing import Dialing, missed_before
 from agent_client.probing.plan import first_after, phase_of
 from agent_client.probing.results import Watermarks
 from agent_client.probing.sync import StoredSet
 from agent_client.protocol.probes import ProbeResult, ProbeRun
+from agent_client.transport.backoff import make_backoff
 from agent_client.transport.base import Endpoint
 from tests.agent_client.fake_server import AGENT_ID, TOKEN, FakeServer, fake_server
 from tests.agent_client.probing.probes import task
@@ -133,3 +135,35 @@ def test_probe_without_results_is_counted_from_when_it_was_known():
     stored = StoredSet(1, (probe,), {1: known})
     (span,) = missed_before(stored, Watermarks(), "a", known + 20)
     assert span.runs == 2
+
+
+async def test_results_stay_when_the_wall_clock_is_set_forward(server, tmp_path, monkeypatch):
+    nowhere = {"connection.agent_server_url": "http://127.0.0.1:1"}
+    dialing = Dialing(
+        # A small bound makes small segments; the one in use is never dropped.
+        config_for(server, tmp_path, **{**nowhere, "connection.ws_outbox_max_size": 10}),
+        agent_id=AGENT_ID,
+        endpoint=lambda url: Endpoint(url, AGENT_ID, TOKEN),
+        make_backoff=make_backoff,
+    )
+    wall = {"ahead": 0.0}
+    # What an outbox goes by when nobody gives it a clock; its default was bound long ago.
+    monkeypatch.setitem(
+        Outbox.__init__.__kwdefaults__, "clock", lambda: time.time() + wall["ahead"]
+    )
+    await start(dialing)
+    outbox, put = dialing._parts.outbox, dialing._parts.writer.put
+    try:
+        for wave in range(1, 4):  # what comes together lies in one segment
+            for number in range(700):
+                moment = NOW + 1_000 * wave + number
+                put(ProbeResult(task_id=1, tenant_id="1", seq=0, outcome="up", started_at=moment))
+            await until(lambda wave=wave: outbox.waiting == 700 * wave)
+        assert len(outbox._segments) > 2
+        wall["ahead"] = 10 * 365 * 86_400.0
+        put(ProbeResult(task_id=1, tenant_id="1", seq=0, outcome="up", started_at=NOW))
+        await until(lambda: outbox.waiting + outbox.dropped > 2_100)
+        with outbox._lock:  # the commit keeps to the bounds before it lets go
+            assert outbox.dropped == 0
+    finally:
+        await asyncio.to_thread(dialing.stop)

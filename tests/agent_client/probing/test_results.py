@@ -98,6 +98,28 @@ def test_oldest_become_gaps_when_the_disk_refuses_for_long(files, monkeypatch):
     assert sum(one.count for one in kept) == 10
 
 
+def test_results_behind_a_gap_are_delivered_when_the_disk_comes_back(files, monkeypatch):
+    monkeypatch.setattr(results, "MAX_PENDING", 3)
+    outbox = opened(files)
+    commit, tries = outbox.commit, []
+
+    def refuse_once(records: list[Record]) -> None:
+        tries.append(len(records))
+        if len(tries) == 1:
+            raise OSError(errno.EIO, "broken")
+        commit(records)
+
+    monkeypatch.setattr(outbox, "commit", refuse_once)
+    writer = ResultWriter(outbox, Watermarks())
+    for at in range(10):
+        writer.put(up(1, at=float(at)))
+    writer._store()
+    writer._store()
+    delivered = stored(outbox)
+    assert [one.count for one in delivered] == [7, 1, 1, 1]
+    assert [one.seq for one in delivered] == sorted({one.seq for one in delivered})
+
+
 def _refuse(records: list[Record]) -> None:
     raise OSError(errno.EIO, "broken")
 

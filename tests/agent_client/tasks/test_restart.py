@@ -80,6 +80,7 @@ async def test_all_tasks_are_adopted_when_the_agent_is_killed(make_host, state_d
     host = await make_host()
     tasks = list(host.supervisor.tasks().values())
     assert {task.state for task in tasks} == {"running"}
+    assert len(host.supervisor.spawn_seconds) == 0  # a former agent started them
     (state_dir / "go").touch()
     await host.until(lambda: all(task.state == "finished" for task in tasks), seconds=30)
     expected = b"".join(b"line %d\n" % number for number in range(1, 81))

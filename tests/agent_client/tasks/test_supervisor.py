@@ -42,12 +42,15 @@ async def test_eight_tasks_run_at_once(host):
     )
     await host.until(lambda: all(task.state == "finished" for task in tasks))
     assert [task.exit.exit_code for task in tasks] == list(range(1, 9))
+    assert len(host.supervisor.spawn_seconds) == 8
+    assert 0 < host.supervisor.spawn_seconds.percentile(0.5) < 60
 
 
 async def test_start_failure_is_an_end_when_the_script_cannot_run(host):
     task = await host.run(script="true", working_dir="/nowhere")
     assert task.exit.reason == "start_failed"
     assert "does not exist" in task.exit.detail
+    assert len(host.supervisor.spawn_seconds) == 0
 
 
 async def test_same_offer_is_held_once_when_it_is_delivered_twice(host):

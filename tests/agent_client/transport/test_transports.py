@@ -24,7 +24,6 @@ from agent_client.transport.base import (
     Endpoint,
     HandshakeBlocked,
     Transport,
-    is_loopback,
 )
 from agent_client.transport.polling import PollingTransport
 from agent_client.transport.websocket import WebSocketTransport
@@ -171,6 +170,32 @@ async def test_status_decides_when_a_beat_is_answered(server, status, kind):
     assert found.detail == "as the test wants"
 
 
+@pytest.mark.parametrize("kind", ["websocket", "polling"])
+async def test_second_copy_is_told_to_get_an_identity_of_its_own(server, kind):
+    server.http_status, server.close_code = 409, 4409
+    found = await failure(make(kind, server.url))
+    assert isinstance(found, CredentialRefused)
+    assert found.code == "instance_conflict"
+    assert "state directory of its own" in found.remedy
+
+
+async def test_revoked_socket_is_told_to_enrol_again(server):
+    server.close_code = 4401
+    found = await failure(make("websocket", server.url))
+    assert (type(found), found.code) == (CredentialRefused, "credential_refused")
+    assert "enrol this host again" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("websocket", 200), ("polling", 429), ("polling", 503)]
+)
+async def test_server_with_a_crowd_at_its_door_is_busy(server, kind, status):
+    server.http_status, server.close_code = status, 1013
+    found = await failure(make(kind, server.url))
+    # No HandshakeBlocked: polling beside the socket would only add to the crowd.
+    assert (type(found), found.code) == (ConnectionFailed, "server_busy")
+
+
 async def test_answer_is_invalid_when_something_else_answers(server, monkeypatch):
     monkeypatch.setattr(server, "_request", lambda *_: (200, b"<html>"))
     found = await failure(make("polling", server.url))
@@ -180,17 +205,3 @@ async def test_answer_is_invalid_when_something_else_answers(server, monkeypatch
 async def test_sending_fails_when_the_socket_is_not_open(server):
     with pytest.raises(ConnectionFailed):
         await make("websocket", server.url).send([beat()])
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("http://127.0.0.1:8000", True),
-        ("http://localhost", True),
-        ("http://[::1]:80", True),
-        ("https://dialer.example", False),
-        ("http://10.0.0.1", False),
-    ],
-)
-def test_loopback_is_known_when_the_address_names_it(url, expected):
-    assert is_loopback(url) is expected

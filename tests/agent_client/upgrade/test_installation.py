@@ -150,9 +150,12 @@ def test_version_that_still_watches_over_a_task_is_kept(old, new):
         (folder / versions.COMPLETE).write_text(f"{number}" * 64)
         os.utime(folder / versions.COMPLETE, (2e9 + number, 2e9 + number))
     versions.switch(old.home, new.folder)
-    program = "import sys; sys.stdin.read()"
+    program = "import sys; print(flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", program, str(old.folder / "zygote.py")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE):
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as task:
+        # The kernel closes what exec closes before it shows the new command line.
+        assert task.stdout is not None and task.stdout.readline()
         new.prune()
         assert old.folder.exists()
     new.prune()

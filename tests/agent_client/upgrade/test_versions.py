@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from agent_client.upgrade import versions
 
-SHA256 = "c" * 64
+LOCK = "idna==3.20 \\\n    --hash=sha256:1\n"
+
+
+def wheel(**more: str) -> bytes:
+    """Return a wheel with nothing in it but these files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, text in more.items():
+            archive.writestr(f"a.dist-info/{name}", text)
+    return buffer.getvalue()
+
+
+WHEEL = wheel()
+SHA256 = hashlib.sha256(WHEEL).hexdigest()
 
 
 @pytest.fixture
@@ -37,11 +53,36 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_mark_of_a_built_version_is_the_last_thing_on_disk(tmp_path: Path, steps: list[str]):
     folder = versions.folder_of(tmp_path, "1.0", SHA256)
     folder.parent.mkdir()
-    versions.build_version(folder, b"wheel", "a.whl", SHA256)
-    pip = "-m pip install --only-binary=:all: --quiet"
+    versions.build_version(folder, WHEEL, "a.whl", SHA256)
+    pip = "-m pip install --quiet --only-binary=:all:"
     mark = f"fsync {folder}/complete.new"
     assert steps == ["-m venv", pip, "sync", mark, f"fsync {folder}"]
     assert versions.is_complete(folder)
+
+
+def test_pip_of_the_server_installs_what_the_wheel_locks(tmp_path: Path, steps, monkeypatch):
+    folder = versions.folder_of(tmp_path, "1.0", SHA256)
+    folder.parent.mkdir()
+    (tmp_path / versions.PIP).touch()
+    data = wheel(**{versions.LOCK: LOCK})
+    commands: list[list[str]] = []
+    locks: list[str] = []
+
+    def run(command: list[str]) -> str:
+        commands.append(command)
+        if "-r" in command:
+            locks.append(Path(command[-1]).read_text())
+        else:
+            folder.mkdir()
+        return ""
+
+    monkeypatch.setattr(versions, "run", run)
+    versions.build_version(folder, data, "a.whl", "d" * 64)
+    assert commands[0][1:] == ["-m", "venv", "--without-pip", str(folder)]
+    assert commands[1][:2] == [f"{folder}/bin/python", f"{tmp_path}/pip.whl/pip"]
+    assert {"--require-hashes", "--no-deps", "--only-binary=:all:"} <= set(commands[1])
+    assert locks == [f"{LOCK}\nfile://{tmp_path}/versions/a.whl --hash=sha256:{'d' * 64}\n"]
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
 @pytest.mark.parametrize("text", ["", "c" * 12, "c" * 63 + "\0", "\xff" * 64])

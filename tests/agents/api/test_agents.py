@@ -8,6 +8,7 @@ from agent_client.protocol.messages import Gpu, Progress, Resources, SubAgent, T
 from agents import hot
 from agents.models import Agent, EnrolmentToken
 from agents.services.sub_agents import open_sub_agent
+from dialer_platform.accounts.models import AuditEvent
 from tests.agents import wire
 
 pytestmark = pytest.mark.django_db
@@ -122,7 +123,22 @@ def test_drain_and_resume(client, agent):
     drained = client.post(f"{LIST}{agent.id}/drain/", {"reason": "disk"}, format="json")
     assert (drained.status_code, drained.json()["is_draining"]) == (200, True)
     assert drained.json()["drain_reason"] == "disk"
-    assert not client.post(f"{LIST}{agent.id}/resume/").json()["is_draining"]
+    back = {"reason": "mended"}
+    assert not client.post(f"{LIST}{agent.id}/resume/", back, format="json").json()["is_draining"]
+    assert AuditEvent.objects.get(action="agent.resume").detail == back
+
+
+def test_pause(client, agent):
+    paused = client.post(f"{LIST}{agent.id}/pause/", {"reason": "disk"}, format="json").json()
+    facts = (paused["is_draining"], paused["is_paused"], paused["drain_reason"])
+    assert facts == (True, True, "disk")
+    assert client.get(f"{LIST}?paused=false").json()["count"] == 0
+    assert not client.post(f"{LIST}{agent.id}/resume/").json()["is_paused"]
+
+
+def test_reason_that_is_too_long_is_refused(client, agent):
+    answer = client.post(f"{LIST}{agent.id}/pause/", {"reason": "x" * 201}, format="json")
+    assert (answer.status_code, list(answer.json()["fields"])) == (400, ["reason"])
 
 
 def test_revoked_host_is_found_by_id_and_not_in_the_list(client, agent):

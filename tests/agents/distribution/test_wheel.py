@@ -65,9 +65,18 @@ def test_what_the_pinned_packages_need_is_pinned_too():
     assert {canonicalize_name(one.name) for one in used} <= {canonicalize_name(n) for n in pinned}
 
 
+def test_lock_holds_the_pins_and_digests_for_each(wheel):
+    project = tomllib.loads((SOURCES / "pyproject.toml").read_text())["project"]
+    name = f"dialer_agent-{wheel.version}.dist-info/requirements.lock"
+    text = members(wheel).read(name).decode()
+    pins = re.findall(r"(?m)^([\w.-]+==\S+) \\\n    --hash=sha256:[0-9a-f]{64}", text)
+    assert sorted(pins) == sorted(project["dependencies"])
+
+
 @pytest.mark.parametrize("text", ['version = "1"\n', '__version__ = "../1"\n'])
 def test_sources_without_a_version_are_refused(tmp_path: Path, text: str):
     (tmp_path / "__init__.py").write_text(text)
+    (tmp_path / "requirements.lock").touch()
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\n')
     with pytest.raises(SourcesUnusable, match="__version__"):
         build_wheel(tmp_path)

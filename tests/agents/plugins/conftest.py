@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from agents.plugins import endpoints, reports, store, wanted
+from agents.plugins import descriptions, endpoints, reports, store, wanted
 
 SIGNATURE = base64.b64encode(b"s" * 64).decode()
 MANIFEST = b"name: gpu_temperature\nversion: 1.2.0\nentry: main.py\n"
@@ -19,9 +19,11 @@ MANIFEST = b"name: gpu_temperature\nversion: 1.2.0\nentry: main.py\n"
 def _clean_plugins(_clean_process) -> Iterator[None]:
     """Forget what the process remembers of plug-ins."""
     yield
-    for memory in (store, wanted, reports):
+    for memory in (store, wanted, reports, descriptions):
         memory.clear()
     endpoints._looked_at.clear()
+    endpoints.budgets.clear()
+    endpoints.refused_requests.clear()
 
 
 @pytest.fixture

@@ -8,11 +8,14 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
 
 from agent_client.protocol.plugins import PluginSample
 from agents.plugins import store
 from agents.plugins.models import AgentPlugin, PluginPackage
 from agents.plugins.services import Change, set_plugin
+from dialer_platform.accounts.choices import Scope
+from dialer_platform.accounts.services.tokens import create_token
 from tests.agents.plugins.conftest import SIGNATURE
 
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -27,37 +30,38 @@ def url(agent) -> str:
 
 
 @pytest.fixture
-def operator(api_client, operator_user):
-    """Return the client of an operator."""
-    return api_client(operator_user)
+def admin(api_client, admin_user):
+    """Return the client of an administrator of the tenant."""
+    return api_client(admin_user)
 
 
-def test_put_patch_and_delete_are_seen_in_the_list(operator, url):
+def test_put_patch_and_delete_are_seen_in_the_list(admin, url):
     body = {"interval_seconds": 30, "config": {"per_core": True}}
-    made = operator.put(f"{url}cpu/", body, format="json")
+    made = admin.put(f"{url}cpu/", body, format="json")
     assert (made.status_code, made.json()["wanted"]["interval_seconds"]) == (200, 30.0)
-    operator.patch(f"{url}cpu/", {"enabled": False}, format="json")
-    found = {one["name"]: one for one in operator.get(url).json()}
+    admin.patch(f"{url}cpu/", {"enabled": False}, format="json")
+    found = {one["name"]: one for one in admin.get(url).json()}
     assert found["cpu"]["wanted"]["config"] == {"per_core": True}
     assert found["cpu"]["is_active"] is False
     assert found["memory"]["wanted"] is None
-    assert operator.delete(f"{url}cpu/").status_code == 204
+    assert admin.delete(f"{url}cpu/").status_code == 204
     assert not AgentPlugin.objects.exists()
 
 
-def test_put_takes_back_what_it_leaves_out(operator, url):
-    operator.put(f"{url}cpu/", {"interval_seconds": 30, "config": {"x": 1}}, format="json")
-    wanted = operator.put(f"{url}cpu/", {}, format="json").json()["wanted"]
+def test_put_takes_back_what_it_leaves_out(admin, url):
+    admin.put(f"{url}cpu/", {"interval_seconds": 30, "config": {"x": 1}}, format="json")
+    wanted = admin.put(f"{url}cpu/", {}, format="json").json()["wanted"]
     assert (wanted["interval_seconds"], wanted["config"], wanted["enabled"]) == (10.0, {}, True)
 
 
-def test_post_activates_the_built_in_ones(operator, url):
-    names = [one["name"] for one in operator.post(url).json() if one["is_active"]]
+def test_post_activates_the_built_in_ones(admin, url):
+    names = [one["name"] for one in admin.post(url).json() if one["is_active"]]
     assert sorted(names) == ["cpu", "disk", "memory", "network"]
 
 
-def test_viewer_reads_and_may_not_change(api_client, viewer_user, url):
-    client = api_client(viewer_user)
+@pytest.mark.parametrize("who", ["viewer_user", "operator_user"])
+def test_viewer_and_operator_read_and_may_not_change(api_client, request, url, who):
+    client = api_client(request.getfixturevalue(who))
     assert client.get(url).status_code == client.get(f"{url}cpu/samples/").status_code == 200
     for call in (client.put, client.patch, client.delete):
         assert call(f"{url}cpu/").status_code == 403
@@ -65,6 +69,22 @@ def test_viewer_reads_and_may_not_change(api_client, viewer_user, url):
     assert client.post("/api/v1/plugins/apply/", {"name": "cpu"}).status_code == 403
     assert client.post("/api/v1/plugins/remove/", {"name": "cpu"}).status_code == 403
     assert not AgentPlugin.objects.exists()
+
+
+def test_configuration_is_shown_only_to_who_may_change_it(
+    api_client, admin, admin_user, viewer_user, operator_user, tenant, agent, url
+):
+    set_plugin(agent, "cpu", by="t", change=Change(config={"token": "secret"}))
+    for user in (viewer_user, operator_user):
+        for path in (url, f"{url}cpu/"):
+            answer = api_client(user).get(path)
+            assert "interval_seconds" in answer.content.decode()
+            assert "secret" not in answer.content.decode()
+    assert admin.get(f"{url}cpu/").json()["wanted"]["config"] == {"token": "secret"}
+    # A token that may only read is no administrator's, whoever it belongs to.
+    _, text = create_token(user=admin_user, tenant=tenant, scope=Scope.READ, by="test")
+    client = APIClient(headers={"Authorization": f"Bearer {text}"})
+    assert client.get(f"{url}cpu/").json()["wanted"]["config"] is None
 
 
 def test_host_of_another_tenant_is_missing(api_client, stranger, url):
@@ -86,59 +106,59 @@ def test_host_of_another_tenant_is_missing(api_client, stranger, url):
         ({"enabled": "perhaps"}, "enabled"),
     ],
 )
-def test_bad_change_is_400_with_its_field(operator, url, body, field):
-    answer = operator.put(f"{url}cpu/", body, format="json")
+def test_bad_change_is_400_with_its_field(admin, url, body, field):
+    answer = admin.put(f"{url}cpu/", body, format="json")
     assert answer.status_code == 400
     assert list(answer.json()["fields"]) == [field]
 
 
-def test_unknown_plugin_is_missing(operator, url):
-    assert operator.get(f"{url}unknown/").status_code == 404
-    assert operator.delete(f"{url}unknown/").status_code == 404
-    assert operator.get(f"{url}UPPER/samples/").status_code == 404
+def test_unknown_plugin_is_missing(admin, url):
+    assert admin.get(f"{url}unknown/").status_code == 404
+    assert admin.delete(f"{url}unknown/").status_code == 404
+    assert admin.get(f"{url}UPPER/samples/").status_code == 404
 
 
-def test_samples_and_lines_are_read_with_their_parameters(operator, agent, url):
+def test_samples_and_lines_are_read_with_their_parameters(admin, agent, url):
     now = time.time()
     sample = PluginSample(plugin="cpu", at=now, metrics={"a": 2.0, "b[x]": 4.0}, lines=("l",))
-    store.add(agent.id, [sample])
+    store.add(agent.id, [sample], tenant_id=agent.tenant_id)
     store.flush()
-    (span,) = operator.get(f"{url}cpu/samples/?metric=b").json()["spans"]
+    (span,) = admin.get(f"{url}cpu/samples/?metric=b").json()["spans"]
     assert span["figures"] == {
         "b[x]": {"samples": 1, "mean": 4.0, "low": 4.0, "high": 4.0, "last": 4.0}
     }
-    later = operator.get(f"{url}cpu/samples/", {"since": now + 120}).json()
+    later = admin.get(f"{url}cpu/samples/", {"since": now + 120}).json()
     assert (later["span_seconds"], later["spans"]) == (60, [])
-    assert [one["text"] for one in operator.get(f"{url}cpu/lines/").json()["lines"]] == ["l"]
+    assert [one["text"] for one in admin.get(f"{url}cpu/lines/").json()["lines"]] == ["l"]
 
 
 @pytest.mark.parametrize(
     "path", ["samples/?since=x", "samples/?since=nan", "samples/?since=-1", "lines/?limit=0",
              "lines/?limit=1001", "lines/?limit=x", "lines/?limit=٣"]
 )  # fmt: skip
-def test_bad_parameter_is_400(operator, url, path):
-    assert operator.get(f"{url}cpu/{path}").status_code == 400
+def test_bad_parameter_is_400(admin, url, path):
+    assert admin.get(f"{url}cpu/{path}").status_code == 400
 
 
-def test_list_costs_the_same_for_any_number_of_plugins(operator, agent, url):
+def test_list_costs_the_same_for_any_number_of_plugins(admin, agent, url):
     set_plugin(agent, "cpu", by="t", change=Change())
     counted = []
     for names in ((), ("disk", "memory", "network", "log_tail")):
         for name in names:
             set_plugin(agent, name, by="t", change=Change())
         with CaptureQueriesContext(connection) as captured:
-            operator.get(url)
+            admin.get(url)
         counted.append(len(captured))
     assert counted[0] == counted[1]
 
 
-def test_apply_and_remove_by_labels_reach_the_own_tenant_only(operator, agent, enrol, other_tenant):
+def test_apply_and_remove_by_labels_reach_the_own_tenant_only(admin, agent, enrol, other_tenant):
     foreign = enrol("foreign", tenant_id=other_tenant.id)[0]
     body = {"name": "disk", "labels": {}, "interval_seconds": 60}
-    answer = operator.post("/api/v1/plugins/apply/", body, format="json")
+    answer = admin.post("/api/v1/plugins/apply/", body, format="json")
     assert answer.json() == {"agents": [agent.id]}
     assert not AgentPlugin.objects.filter(agent=foreign).exists()
-    answer = operator.post("/api/v1/plugins/remove/", {"name": "disk"}, format="json")
+    answer = admin.post("/api/v1/plugins/remove/", {"name": "disk"}, format="json")
     assert answer.json() == {"agents": [agent.id]}
 
 
@@ -149,9 +169,9 @@ def upload(client, data: bytes, signature: str = SIGNATURE):
 
 
 def test_package_is_uploaded_listed_and_deleted_by_admins(
-    api_client, admin_user, operator, archive, stranger
+    api_client, admin, operator_user, archive, stranger
 ):
-    admin = api_client(admin_user)
+    operator = api_client(operator_user)
     assert upload(operator, archive()).status_code == 403
     made = upload(admin, archive())
     assert (made.status_code, made.json()["name"]) == (201, "gpu_temperature")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.utils import timezone
 
 from agents import conversation
-from agents.plugins import store, wanted
-from agents.plugins.models import AgentPlugin
+from agents.plugins import descriptions, endpoints, store, wanted
+from agents.plugins.models import AgentPlugin, PluginReport
 from agents.plugins.packages import upload_package
 from agents.plugins.series.models import PluginSpan
 from agents.plugins.services import Change, remove_plugin, set_plugin
@@ -106,6 +109,12 @@ async def test_samples_are_taken_and_counted(active):
         ({"lines": ["x" * 2_001]}, "invalid"),
         ({"lines": ["x\0"]}, "invalid"),
         ({"lines": ["x"] * 201}, "invalid"),
+        ({"about": {"x": {"unit": "u" * 21}}}, "invalid"),
+        ({"about": {"x": {"help": "h" * 201}}}, "invalid"),
+        ({"about": {"x": {"help": "h\0"}}}, "invalid"),
+        ({"about": {"x": {"kind": "histogram"}}}, "invalid"),
+        ({"about": {"": {}}}, "invalid"),
+        ({"about": {f"m{n}": {} for n in range(201)}}, "invalid"),
     ],
 )
 async def test_sample_that_cannot_be_used_is_refused_alone(active, piece, code):
@@ -126,6 +135,54 @@ async def test_body_that_is_no_list_is_400(active, body):
 async def test_more_samples_than_allowed_are_413(active):
     answer = await call("POST", SAMPLES, [1] * 1_001, token=active[1])
     assert (answer.status, answer.json()["code"]) == (413, "too_large")
+
+
+async def test_more_values_than_allowed_are_413_and_counted(active):
+    many = {f"m{n}": 1.0 for n in range(200)}
+    answer = await call("POST", SAMPLES, [sample(metrics=many)] * 101, token=active[1])
+    assert (answer.status, answer.json()["code"]) == (413, "too_large")
+    assert endpoints.refused_requests == {"too_large": 1}
+
+
+async def test_sample_that_is_too_long_is_not_looked_at(active):
+    piece = sample(metrics={"x" * 300_000: 1.0})
+    answer = await call("POST", SAMPLES, [piece, sample()], token=active[1])
+    (refusal,) = answer.json()["refused"]
+    assert (refusal["code"], "at most" in refusal["detail"]) == ("invalid", True)
+
+
+async def test_host_that_brings_too_much_is_429_and_others_are_not(active, monkeypatch, enrol):
+    monkeypatch.setattr("agents.plugins.budget.MAX_SAVED_VALUES", 2.0)
+    monkeypatch.setattr("agents.plugins.budget.VALUES_PER_SECOND", 0.0)
+    body = [sample(), sample()]
+    other = (await sync_to_async(enrol)("other"))[1]
+    statuses = [(await call("POST", SAMPLES, body, token=active[1])).status for _ in range(2)]
+    assert statuses == [200, 429]
+    assert (await call("POST", SAMPLES, body, token=other)).status == 200
+    assert endpoints.refused_requests == {"slow_down": 1}
+
+
+async def test_host_with_too_much_waiting_is_429_before_its_body_is_read(active, monkeypatch):
+    monkeypatch.setattr("agents.plugins.waiting.MAX_FIGURES_PER_HOST", 1)
+    assert (await call("POST", SAMPLES, [sample()], token=active[1])).status == 200
+    monkeypatch.setattr(endpoints, "read_samples", lambda *_, **__: pytest.fail("it was read"))
+    answer = await call("POST", SAMPLES, [sample()], token=active[1])
+    assert (answer.status, answer.json()["code"]) == (429, "slow_down")
+    assert answer.headers["retry-after"]
+
+
+async def test_samples_are_read_outside_the_event_loop(active, monkeypatch):
+    threads = []
+    real = endpoints.read_samples
+
+    def read(*arguments, **options):
+        threads.append(threading.current_thread())
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(endpoints, "read_samples", read)
+    await call("POST", SAMPLES, [sample()], token=active[1])
+    assert threads
+    assert threading.current_thread() not in threads
 
 
 async def test_plugin_made_active_in_another_process_is_taken_after_one_look(active):
@@ -170,6 +227,23 @@ def test_package_is_missing_for_a_host_that_does_not_want_it(packaged, enrol):
     assert async_to_sync(call)("GET", path, token=token).status == 404
     remove_plugin(agent, "gpu_temperature", by="test")
     assert not AgentPlugin.objects.exists()
+
+
+def test_description_of_metrics_reaches_the_report(active):
+    from asgiref.sync import async_to_sync
+
+    agent, token = active
+    about = {"usage_percent": {"unit": "percent", "help": "Time not idle."}}
+    async_to_sync(call)("POST", SAMPLES, [sample(about=about), sample()], token=token)
+    PluginReport.objects.create(
+        tenant_id="default",
+        agent=agent,
+        name="cpu",
+        condition="running",
+        reported_at=timezone.now(),
+    )
+    descriptions.write()
+    assert PluginReport.objects.get().metrics == about
 
 
 def test_samples_become_spans_of_the_host(active):

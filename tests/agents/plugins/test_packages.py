@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from agent_client.protocol import package_archive
 from agents.plugins import package_files, packages
 from agents.plugins.models import PluginPackage
 from agents.plugins.packages import delete_package, read, upload_package
@@ -18,7 +19,7 @@ from agents.plugins.services import Change, set_plugin
 from dialer_platform.accounts.models import AuditEvent
 from dialer_platform.errors import Conflict, Invalid, NotFound, TooLarge
 from dialer_platform.storage.free_space import DiskFull
-from tests.agents.plugins.conftest import SIGNATURE
+from tests.agents.plugins.conftest import MANIFEST, SIGNATURE
 
 pytestmark = pytest.mark.django_db
 
@@ -60,7 +61,8 @@ def test_package_is_kept_byte_for_byte_and_audited(tenant, archive):
         b"!!python/object/apply:os.system [id]",
         b"{" * 5_000,
         b"\xff\xfe",
-        b"name: " + b"x" * 70_000,
+        pytest.param(MANIFEST + b"#" * 17_000, id="long"),
+        b"m: &m {name: x}\n<<: [*m, *m]\nversion: 1.0.0\nentry: a.py\n",
         b"name: x\nversion: 1.0.0\nentry: a.py\ndescription: 2024-13-45\n",
         b"name: x\nversion: 1.0.0\nentry: a.py\ndescription: !!int ''\n",
         b"name: x\nversion: 1.0.0\nentry: a.py\ndescription: !!bool x\n",
@@ -89,14 +91,14 @@ def test_cut_archive_is_refused(tenant, archive):
 
 
 def test_archive_that_unpacks_without_end_is_refused(tenant, archive, monkeypatch):
-    monkeypatch.setattr(packages, "MAX_UNPACKED_BYTES", 100_000)
+    monkeypatch.setattr(package_archive, "MAX_UNPACKED_BYTES", 100_000)
     with pytest.raises(TooLarge):
         upload(archive(None, **{"a.bin": b"\0" * 1_000_000}))
 
 
 def test_archive_of_too_many_files_is_refused(tenant, archive, monkeypatch):
-    monkeypatch.setattr(packages, "MAX_FILES", 2)
-    with pytest.raises(Invalid):
+    monkeypatch.setattr(package_archive, "MAX_FILES", 2)
+    with pytest.raises(TooLarge):
         upload(archive(None, **{f"f{n}": b"" for n in range(9)}))
 
 
@@ -108,6 +110,32 @@ def test_manifest_that_is_a_link_is_refused(tenant):
         tar.addfile(entry)
     with pytest.raises(Invalid):
         upload(buffer.getvalue())
+
+
+def test_headers_of_pax_are_refused_unread(tenant, monkeypatch):
+    # tarfile matches them by a pattern that held all threads for 12 s at 120,000 digits.
+    monkeypatch.setattr("tarfile.TarInfo._proc_pax", lambda *_: pytest.fail("they were read"))
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", format=tarfile.PAX_FORMAT) as tar:
+        entry = tarfile.TarInfo("manifest.yaml")
+        entry.pax_headers = {"comment": "1" * 120_000}
+        entry.size = len(MANIFEST)
+        tar.addfile(entry, io.BytesIO(MANIFEST))
+    with pytest.raises(Invalid):
+        upload(buffer.getvalue())
+
+
+@pytest.mark.parametrize("reason", ["signature", "known", "quota"])
+def test_contents_are_not_looked_at_when_the_package_cannot_be_kept(
+    tenant, archive, monkeypatch, reason
+):
+    upload(archive())
+    if reason == "quota":
+        monkeypatch.setattr(packages, "MAX_PACKAGES_PER_TENANT", 1)
+    monkeypatch.setattr(packages, "read_manifest", lambda _data: pytest.fail("it was read"))
+    data = archive() if reason == "known" else archive(**{"other.py": b""})
+    with pytest.raises((Invalid, Conflict)):
+        upload(data, "c2hvcnQ=" if reason == "signature" else SIGNATURE)
 
 
 def test_archive_with_a_header_that_is_no_number_is_refused(tenant):

@@ -14,8 +14,10 @@ from agents.inbox import AgentPrincipal, Beat, Reply
 from agents.models import Agent, EnrolmentToken
 from agents.services import presence
 from agents.services.enrolment import create_enrolment_token, register
+from agents.services.main_agents import revoke_agent
 from dialer_platform.accounts.models import AuditEvent
 from dialer_platform.errors import Invalid, Unauthenticated
+from dialer_platform.quotas import QuotaExceeded
 from tests.agents import wire
 from tests.agents.asgi_client import call
 
@@ -181,3 +183,27 @@ async def test_wrong_field_of_a_registration_is_named(token, change, field):
 async def test_registration_that_is_too_long_is_413(token):
     answer = await call("POST", PATH, body(token, system={"x": "y" * 70_000}))
     assert answer.status == 413
+
+
+@pytest.mark.django_db
+def test_tenant_with_all_its_hosts_may_add_none_and_keeps_the_token(settings, tenant, enrol):
+    settings.MAX_AGENTS_PER_TENANT = 1
+    host, _ = enrol()
+    token, text = create_enrolment_token(actor="x", tenant=tenant)
+    with pytest.raises(QuotaExceeded, match="DIALER_MAX_AGENTS_PER_TENANT"):
+        register(token=text, name="one more", instance_id="i-9")
+    token.refresh_from_db()
+    assert token.uses == 0
+    revoke_agent(host, by="x")
+    assert register(token=text, name="one more", instance_id="i-9").is_new
+
+
+@pytest.mark.django_db
+def test_enrolment_tokens_in_force_are_limited(settings, tenant):
+    settings.MAX_ENROLMENT_TOKENS_PER_TENANT = 1
+    token, _ = create_enrolment_token(actor="x", tenant=tenant)
+    with pytest.raises(QuotaExceeded) as caught:
+        create_enrolment_token(actor="x", tenant=tenant)
+    assert list(caught.value.fields) == ["enrolment_tokens"]
+    EnrolmentToken.objects.filter(pk=token.pk).update(uses=1)
+    create_enrolment_token(actor="x", tenant=tenant)

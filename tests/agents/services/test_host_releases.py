@@ -53,6 +53,32 @@ def test_host_that_failed_is_told_nothing_until_it_is_asked_again(agent):
     assert release_duty.wanted(agent.id).order == 2
 
 
+def test_refusal_by_the_hosts_policy_is_audited_once(agent):
+    say(agent)
+    upgrade_agent(agent, by="x", version=releases.current().version)
+    for _again in range(2):
+        say(agent, failed_order=1, code="policy_denied", detail="No (upgrades: false).")
+    say(
+        agent,
+        failed_order=1,
+        code="policy_denied",
+        detail="No (upgrades: false).",
+        can_change=False,
+    )
+    entry = AuditEvent.objects.get(action="policy.refused")
+    assert (entry.actor, entry.object_id) == (f"agent:{agent.id}", agent.id)
+    version = releases.current().version
+    reason = "No (upgrades: false)."
+    assert entry.detail == {"kind": "release", "version": version, "reason": reason}
+
+
+def test_other_failure_of_a_release_is_no_refusal(agent):
+    say(agent)
+    upgrade_agent(agent, by="x")
+    say(agent, failed_order=1, code="upgrade_taken_back", detail="It crashed.")
+    assert not AuditEvent.objects.filter(action="policy.refused").exists()
+
+
 def test_time_of_a_version_counts_from_its_first_word(agent):
     first = say(agent).running_since
     assert say(agent, failed_order=1, code="x").running_since == first

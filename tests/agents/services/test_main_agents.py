@@ -7,7 +7,13 @@ import pytest
 from agents import credentials, fleet, hot
 from agents.models import Agent
 from agents.services import agent_service, sub_agents
-from agents.services.main_agents import drain_agent, resume_agent, revoke_agent, update_agent
+from agents.services.main_agents import (
+    drain_agent,
+    pause_agent,
+    resume_agent,
+    revoke_agent,
+    update_agent,
+)
 from dialer_platform.accounts.models import AuditEvent
 from dialer_platform.errors import Conflict, Invalid, NotFound
 from tests.agents import wire
@@ -28,6 +34,26 @@ def test_drained_host_is_marked_and_audited(agent, principal):
 def test_resumed_host_takes_tasks_again(agent):
     resume_agent(drain_agent(agent, by="x"), by="x")
     assert not fleet.hosts_of("default")[0].is_draining
+
+
+def test_paused_host_is_drained_too_until_it_is_resumed_or_only_drained(agent):
+    pause_agent(agent, by="x", reason="moves to another rack")
+    assert fleet.hosts_of("default")[0].is_draining
+    assert (agent.is_paused, agent.drain_reason) == (True, "moves to another rack")
+    drain_agent(agent, by="x")
+    assert (agent.is_draining, agent.is_paused, agent.drain_reason) == (True, False, "")
+    resume_agent(pause_agent(agent, by="x"), by="x", reason="it is there")
+    assert (agent.is_draining, agent.is_paused, agent.drain_reason) == (False, False, "")
+    reasons = [
+        (entry.action, entry.detail.get("reason", ""))
+        for entry in AuditEvent.objects.filter(object_id=agent.id).order_by("id")
+    ]
+    assert reasons == [
+        ("agent.pause", "moves to another rack"),
+        ("agent.drain", ""),
+        ("agent.pause", ""),
+        ("agent.resume", "it is there"),
+    ]
 
 
 def test_matcher_sees_a_drained_host_at_once(agent):
@@ -51,8 +77,9 @@ def test_revoked_credential_is_refused(enrol):
 @pytest.mark.parametrize("verb", [revoke_agent, drain_agent, resume_agent])
 def test_revoked_host_cannot_be_changed(agent, verb):
     revoke_agent(agent, by="x")
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict) as caught:
         verb(agent, by="x")
+    assert caught.value.code == ("already_revoked" if verb is revoke_agent else "revoked")
 
 
 @pytest.mark.parametrize("verb", [revoke_agent, drain_agent, resume_agent])

@@ -8,12 +8,12 @@ import pytest
 from django.utils import timezone
 
 from agent_client.protocol.messages import Capacity, Hello
-from agents import database_clock, hot, housekeeping, pace
+from agents import database_clock, hot, housekeeping, pace, probe_duty
 from agents.inbox_batch import Submission, run_batch
 from agents.inbox_registry import Registry
 from agents.models import Agent
 from agents.services import presence
-from agents.services.main_agents import revoke_agent
+from agents.services.main_agents import revoke_agent, update_agent
 from tests.agents import wire
 
 pytestmark = pytest.mark.django_db
@@ -90,9 +90,33 @@ def test_hostile_facts_are_bounded(registry, speaker):
 
 
 def test_labels_of_the_enrolment_stay(registry, speaker):
-    Agent.objects.update(labels={"site": "a"})
+    Agent.objects.update(labels={"site": "a"}, given_labels={"site": "a"})
     greet(registry, speaker, labels={"gpu": "b"})
     assert Agent.objects.get().labels == {"site": "a", "gpu": "b"}
+
+
+def test_label_that_the_host_says_no_more_is_gone(registry, speaker):
+    greet(registry, speaker, labels={"gpu": "b", "zone": "lab"})
+    greet(registry, speaker, labels={"gpu": "b"})
+    row = Agent.objects.get()
+    assert (row.labels, row.host_labels, row.given_labels) == ({"gpu": "b"}, {"gpu": "b"}, {})
+
+
+def test_label_given_here_wins_over_the_hosts_until_it_is_taken_away(registry, speaker, agent):
+    greet(registry, speaker, labels={"gpu": "b"})
+    update_agent(agent, by="x", labels={"gpu": "a100"})
+    greet(registry, speaker, labels={"gpu": "b"})
+    assert Agent.objects.get().labels == {"gpu": "a100"}
+    update_agent(agent, by="x", labels={})
+    assert Agent.objects.get().labels == {"gpu": "b"}
+
+
+def test_labels_of_a_hello_ring_for_probes_only_when_they_change(registry, speaker, monkeypatch):
+    rung: list[str] = []
+    monkeypatch.setattr(probe_duty, "hosts_changed", rung.append)
+    for _connection in range(2):
+        greet(registry, speaker, labels={"gpu": "b"})
+    assert rung == ["default"]
 
 
 def test_hello_of_a_deleted_host_is_refused(registry, speaker):
@@ -153,6 +177,25 @@ def test_jump_of_the_clock_marks_nobody(online, clocks):
     Agent.objects.update(last_heartbeat_time=clocks.wall)
     clocks.advance(5)
     assert presence.mark_silent_agents() == []
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=1), timedelta(days=3650)])
+def test_host_that_dies_after_the_clock_was_set_back_goes_offline(online, clocks, jump):
+    clocks.advance(10)
+    Agent.objects.update(last_heartbeat_time=clocks.wall + jump, online_since=clocks.wall + jump)
+    presence.mark_silent_agents()
+    online.refresh_from_db()
+    assert (online.last_heartbeat_time, online.online_since) == (clocks.wall, clocks.wall)
+    assert silence_until_offline(clocks) <= 10
+
+
+def test_beat_that_is_only_just_ahead_is_left_alone(online, clocks):
+    """Another process may have written between this one's look at the clock and the row."""
+    ahead = clocks.wall + database_clock.TOLERANCE
+    Agent.objects.update(last_heartbeat_time=ahead)
+    presence.mark_silent_agents()
+    online.refresh_from_db()
+    assert online.last_heartbeat_time == ahead
 
 
 def test_host_whose_beats_wait_for_a_flush_is_not_silent(online, speaker, clocks, monkeypatch):

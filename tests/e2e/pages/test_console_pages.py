@@ -75,13 +75,17 @@ def test_slash_searches_and_arrows_walk_the_results(page: Page):
     expect(page).to_have_url(re.compile(r"/templates/\d+/"))
 
 
-def test_drain_and_resume_show_at_once(page: Page):
+def test_drain_pause_and_resume_ask_why_and_show_at_once(page: Page):
     page.goto("/agents/")
     card = page.locator("section.host").first
-    for button, state in (("Drain", 1), ("Resume", 0)):
+    standing = card.locator("[data-testid^=agent-standing]")
+    for verb, words in (("Drain", ["draining"]), ("Pause", ["paused"]), ("Resume", [])):
         card.locator("summary").click()
-        card.get_by_role("button", name=button).click()
-        expect(card.locator(".tone-draining")).to_have_count(state)
+        card.get_by_role("link", name=verb).click()
+        page.get_by_test_id("standing-reason").fill(f"{verb} for a test")
+        page.get_by_test_id("standing-go").click()
+        expect(standing).to_have_text(words)
+        expect(card.get_by_text(f"{verb} for a test")).to_have_count(len(words))
     expect(page.locator(".toast").last).to_contain_text("takes tasks again")
 
 

@@ -27,7 +27,13 @@ def test_silent_host_is_a_problem(host) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"status": "online"}, {"revoked_at": timezone.now()}, {"token_used": False}, {"type": "sub"}],
+    [
+        {"status": "online"},
+        {"revoked_at": timezone.now()},
+        {"token_used": False},
+        {"type": "sub"},
+        {"is_paused": True},
+    ],
 )
 def test_other_hosts_are_none(host, change) -> None:
     Agent.objects.update(**change)

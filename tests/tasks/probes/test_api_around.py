@@ -8,10 +8,10 @@ import json
 
 import pytest
 from django.utils import timezone
-from prometheus_client import CollectorRegistry, generate_latest
 
+from dialer_platform.console import tenant_metrics
 from tasks.probes.exporting import cell
-from tasks.probes.metrics import ProbesCollector, expiry_of
+from tasks.probes.metrics import expiry_of
 from tasks.probes.models import MaintenanceWindow
 from tasks.probes.rollups import follower
 from tasks.probes.services import states
@@ -95,6 +95,11 @@ def test_probes_are_exported_without_formulas(client, new_probe):
     assert "attachment" in answer["Content-Disposition"]
 
 
+def test_export_shows_nothing_of_another_tenant(client, api_client, stranger, probe):
+    assert json.loads(client.get(f"{URL}export/").getvalue())[0]["id"] == probe.pk
+    assert json.loads(api_client(stranger).get(f"{URL}export/").getvalue()) == []
+
+
 def test_results_are_exported(client, agent, probe):
     bring(agent, result(probe, "down", error="@x"))
     url = f"{URL}{probe.pk}/results/?download="
@@ -117,9 +122,7 @@ def test_metrics_have_the_names_of_blackbox_exporter(agent, probe):
     details = {"status": 200, "certificate": {"not_after": 2_000_000_000}}
     bring(agent, result(probe, phases={"dns": 0.25, "connect": 0.5}, details=details))
     states.follow()
-    registry = CollectorRegistry()
-    registry.register(ProbesCollector())
-    text = generate_latest(registry).decode()
+    text = tenant_metrics.text_of("default").decode()
     labels = f'agent="box",kind="http",name="site",probe="{probe.pk}"'
     assert f"probe_success{{{labels}," in text
     for name in (

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
+from asgiref.sync import sync_to_async
 
 from agents import credentials, probe_duty
-from agents.services.main_agents import create_main_agent
+from agents.services.main_agents import create_main_agent, pause_agent, resume_agent
 from dialer_platform.accounts.models import Tenant
 from tasks.probes import provider, sets
 from tasks.probes.models import Probe
@@ -54,6 +55,23 @@ async def test_unchanged_set_is_not_sent_again(host, site):
     etag = (await call("GET", PATH, token=host[1])).headers["etag"]
     answer = await call("GET", PATH, token=host[1], headers={"if-none-match": etag})
     assert (answer.status, answer.body) == (304, b"")
+
+
+async def test_paused_host_gets_an_empty_set_with_a_new_number(host, site):
+    before = (await call("GET", PATH, token=host[1])).json()
+    await sync_to_async(pause_agent)(host[0], by="x")
+    after = (await call("GET", PATH, token=host[1])).json()
+    assert (after["tasks"], after["revision"] not in {0, before["revision"]}) == ([], True)
+    await sync_to_async(resume_agent)(host[0], by="x")
+    assert (await call("GET", PATH, token=host[1])).json() == before
+
+
+def test_pause_rings_for_every_process(host, site):
+    sets.compare_stamps()
+    known = sets.duty(host[0].pk).revision
+    pause_agent(host[0], by="x")
+    sets.compare_stamps()
+    assert sets.duty(host[0].pk).revision not in {0, known}
 
 
 async def test_beat_carries_the_number_of_the_set(host, site):

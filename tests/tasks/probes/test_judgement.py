@@ -112,6 +112,10 @@ def test_unknown_target_is_not_down_at_its_first_failure():
         ([], Policy.ANY, "pending"),
         (["pending"], Policy.ANY, "pending"),
         (["unknown", "pending"], Policy.ANY, "unknown"),
+        (["paused", "pending"], Policy.ANY, "pending"),
+        (["paused", "unknown"], Policy.ANY, "unknown"),
+        (["paused", "paused"], Policy.ALL, "paused"),
+        (["paused", "up"], Policy.ALL, "up"),
         (["down", "up", "up"], Policy.ANY, "down"),
         (["down", "up", "up"], Policy.MAJORITY, "degraded"),
         (["down", "down", "up"], Policy.MAJORITY, "down"),
@@ -130,7 +134,7 @@ def test_locations_decide_together(states, policy, state):
 
 @given(st.lists(st.sampled_from(STATES), max_size=8), st.sampled_from(list(Policy)))
 def test_locations_that_know_nothing_have_no_voice(states, policy):
-    known = [one for one in states if one not in {"pending", "unknown"}]
+    known = [one for one in states if one not in {"pending", "unknown", "paused"}]
     if known:
         assert together(states, policy) == together(known, policy)
     assert (together(states, policy) == "down") <= ("down" in states)

@@ -90,6 +90,12 @@ def test_push_probe_is_no_work_for_agents(pushed, agent, operator_user, api_clie
     assert (send(pushed.push_token), send(token)) == (404, 200)
 
 
+def test_only_a_push_probe_has_a_token(new_probe, operator_user, api_client):
+    url = f"/api/v1/probes/{new_probe().pk}/push_token/"
+    answer = api_client(operator_user).post(url, {}, format="json")
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_push")
+
+
 def test_token_is_shown_when_made_and_never_again(api_client, operator_user):
     client = api_client(operator_user)
     fields = {"name": "n", "kind": "push", "target": "backup", "interval": 60}

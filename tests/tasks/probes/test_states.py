@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from agents.models import Agent
+from agents.services.main_agents import pause_agent, resume_agent
 from tasks.probes import events
 from tasks.probes.models import FollowCursor, Incident, Location, MaintenanceWindow, Probe
 from tasks.probes.services import states
@@ -104,6 +105,36 @@ def test_offline_host_makes_unknown_and_not_down(agent, probe, told):
     states.watch_silence()
     probe.refresh_from_db()
     assert (probe.state, Incident.objects.count()) == ("unknown", 0)
+
+
+def test_location_of_a_paused_host_rests_and_begins_anew(agent, probe, told):
+    run(agent, probe, "up", "down", "down")
+    pause_agent(agent, by="x")
+    states.watch_silence()
+    probe.refresh_from_db()
+    assert (Location.objects.get().state, probe.state) == ("paused", "paused")
+    # Long after: nothing was expected, so nothing is missing.
+    Location.objects.update(seen_at=timezone.now() - timedelta(days=1))
+    Agent.objects.update(status="offline")
+    assert states.watch_silence() == 0
+    Agent.objects.update(status="online")
+    resume_agent(agent, by="x")
+    states.watch_silence()
+    states.watch_silence()
+    assert Location.objects.get().state == "pending"
+    assert run(agent, probe, "up").state == "up"
+    assert Location.objects.get().missed == 0
+
+
+def test_resting_location_has_no_voice(agent, new_agent, probe):
+    other = new_agent("other")
+    run(other, probe, "up")
+    run(agent, probe, "down", "down")
+    assert probe.state == "degraded"
+    pause_agent(agent, by="x")
+    states.watch_silence()
+    probe.refresh_from_db()
+    assert probe.state == "up"
 
 
 def test_silent_location_becomes_unknown(agent, probe):
