@@ -53,6 +53,8 @@ class Excuses:
     """They may have failed to start; then they must not have run."""
     starts_lost: int = 0
     """Of how many others, at most, the start may have been lost with an agent or a zygote."""
+    given_up: set[int] = field(default_factory=set)
+    """Their host was silent for longer than they wait."""
     cuts_allowed: bool = False
     """Whether a disk refused output: it may be cut, which is then counted exactly."""
 
@@ -133,7 +135,7 @@ def _judge_end(
     elif shown.reason == "start_failed" and may_not_start:
         if starts:
             yield "false_end", "start_failed of a script that ran"
-    else:
+    elif shown.reason != "agent_lost" or task_id not in excuses.given_up:
         yield "false_end", f"failed ({shown.reason}) although the script cannot fail"
 
 

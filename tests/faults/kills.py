@@ -69,7 +69,7 @@ def wait_online(lab: Lab, names: list[str]) -> None:
     """Wait until each of the hosts has a zygote and is online."""
     for name in names:
         wait_for(lambda n=name: zygote_of(lab, n), seconds=60)
-        wait_for(lambda n=name: lab.stack.online_agent(n), seconds=60)
+        wait_for(lambda n=name: lab.stack.online_agent(n), seconds=60, each=0.2)
 
 
 def kill_sub_agents(lab: Lab) -> int:

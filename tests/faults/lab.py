@@ -16,7 +16,7 @@ import requests
 
 from tests.e2e.stack import Stack, free_port, wait_for
 from tests.faults.checker import FINAL, Evidence, Excuses, Shown, Violation, violations
-from tests.faults.database import StoredEnd, epoch_of, final_events, stored_ends
+from tests.faults.database import StoredEnd, count_tasks, epoch_of, final_events, stored_ends
 from tests.faults.family import Family, described
 from tests.faults.ledger import PAUSE_SECONDS, Ledger
 from tests.faults.trials import chance, note_fact, note_trials, note_violations
@@ -36,6 +36,7 @@ AGENT_OPTIONS = {
     "AGENT_CONNECTION_WS_BACKOFF_INITIAL_MS": "200",
     "AGENT_CONNECTION_WS_BACKOFF_MAX_MS": "1000",
 }
+PAGE = 200
 WIDE_EACH = 4
 """One task in so many prints 2 MB."""
 
@@ -81,7 +82,7 @@ class Lab:
         if not is_awaited:
             return ""
         wait_for(lambda: epoch_of(self.stack, name) > before, seconds=60)
-        return str(wait_for(lambda: self.stack.online_agent(name), seconds=60))
+        return str(wait_for(lambda: self.stack.online_agent(name), seconds=60, each=0.2))
 
     def use_options(self, name: str, **options: Any) -> None:
         """Have the next start of an agent use these options and no others."""
@@ -125,22 +126,12 @@ class Lab:
         self.stack.post("/api/v1/tasks/cancel_batch/", {"ids": list(ids)})
 
     def unfinished(self) -> int:
-        """Return how many tasks have not ended; a server that is away counts as one."""
-        # In the order of a task's life: one that moves between two requests is met again.
-        return self._count("blocked", "waiting", "running")
+        """Return how many tasks have not ended; a database that is away counts as one."""
+        return count_tasks(self.stack, "blocked", "waiting", "running")
 
     def running(self) -> int:
-        """Return how many tasks run; a server that is away counts as one."""
-        return self._count("running")
-
-    def _count(self, *statuses: str) -> int:
-        try:
-            return sum(
-                self.stack.get(f"/api/v1/tasks/?status={status}&page_size=1").json()["count"]
-                for status in statuses
-            )
-        except (requests.RequestException, KeyError, ValueError):
-            return 1
+        """Return how many tasks run; a database that is away counts as one."""
+        return count_tasks(self.stack, "running")
 
     def wait_started(self, ids: Sequence[int]) -> None:
         """Wait until the scripts have entered themselves."""
@@ -182,19 +173,21 @@ class Lab:
         """Settle, then compare the records; only here the trials count as made."""
         self.settle(within)
         stored, kinds = stored_ends(self.stack), final_events(self.stack)
+        wanted = [one for one in self.accepted if one in stored and one not in self._judged]
+        answers = self._answers(set(wanted))
         shown = {
-            task_id: self._shown(task_id, stored[task_id].status, kinds.get(task_id, ()))
-            for task_id in self.accepted
-            if task_id in stored and task_id not in self._judged
+            task_id: self._shown(answers[task_id], stored[task_id].status, kinds.get(task_id, ()))
+            for task_id in wanted
+            if task_id in answers
         }
         found = violations(
             Evidence(
                 accepted=[one for one in self.accepted if one not in self._judged],
-                shown={task_id: one for task_id, one in shown.items() if one is not None},
+                shown=shown,
                 starts=self._unjudged(self.ledger.count("START")),
                 ends=self.ledger.count("END"),
                 stored=self._unjudged(stored),
-                alive=self._alive(),
+                alive=self.alive(),
                 canceled=frozenset(self.canceled),
                 changed=[one for one, end in self._judged.items() if stored.get(one) != end],
                 excuses=self.excuses,
@@ -211,26 +204,39 @@ class Lab:
         """Return what is said of tasks that were not judged before."""
         return {one: what for one, what in dict(tasks).items() if one not in self._judged}
 
-    def _shown(self, task_id: int, stored: str, ends: tuple[str, ...]) -> Shown | None:
-        """Return a task as the server shows it, None when it does not."""
-        answer = self.stack.get(f"/api/v1/tasks/{task_id}/")
-        if answer.status_code != 200:
-            return None
-        task: dict[str, Any] = answer.json()
-        if task["status"] in FINAL:
-            wait_for(lambda: self.stack.is_complete(task_id), seconds=30)
+    def _answers(self, wanted: set[int]) -> dict[int, dict[str, Any]]:
+        """Return tasks as the server lists them, newest first; one it does not show is left out."""
+        found: dict[int, dict[str, Any]] = {}
+        page: int | None = 1
+        while page and len(found) < len(wanted):
+            answer = self.stack.get(f"/api/v1/tasks/?page_size={PAGE}&page={page}").json()
+            found.update({one["id"]: one for one in answer["results"] if one["id"] in wanted})
+            page = page + 1 if answer["next"] else None
+        return found
+
+    def _shown(self, task: dict[str, Any], stored: str, ends: tuple[str, ...]) -> Shown:
+        """Return a task as the server shows it, with its log once that is complete."""
+        log, is_complete = self._log(task["id"])
+        if task["status"] in FINAL and not is_complete:
+            wait_for(lambda: self.stack.is_complete(task["id"]), seconds=30)
+            log, _ = self._log(task["id"])
         return Shown(
             status=task["status"],
             reason=task["reason"],
             stored=stored,
             ends=ends,
-            log=self.stack.log(task_id),
-            expected_log=self.ledger.expected_log(task_id),
+            log=log,
+            expected_log=self.ledger.expected_log(task["id"]),
             truncated_bytes=task["log_truncated_bytes"],
         )
 
-    def _alive(self) -> dict[int, list[int]]:
-        """Return the scripts of ended tasks that still live, by the environment they carry."""
+    def _log(self, task_id: int) -> tuple[bytes, bool]:
+        """Return a task's log, and whether the server says that this is all of it."""
+        answer = self.stack.get(f"/api/v1/tasks/{task_id}/log/?limit={8 * 1024 * 1024}")
+        return answer.content, answer.headers.get("X-Log-Complete") == "true"
+
+    def alive(self) -> dict[int, list[int]]:
+        """Return the processes of each task that live, by the environment they carry."""
         found: dict[int, list[int]] = {}
         for process in psutil.process_iter():
             try:
@@ -300,7 +306,7 @@ def leaks(stack: Stack, family: Family) -> list[Violation]:
     deadline = time.monotonic() + LEAK_SECONDS
     while family.living() and time.monotonic() < deadline:
         family.bury(spare=[one.pid for one in started])
-        time.sleep(0.05)
+        time.sleep(0.1)
     return found + [Violation("leaked", 0, text) for text in described(family.living())]
 
 

@@ -75,7 +75,7 @@ def silence_bound() -> float:
 
 def wait_offline(line: Line, since: float) -> float:
     """Wait until a host that fell silent at `since` is shown so; returns after how long."""
-    wait_for(line.is_offline, seconds=silence_bound() + since - time.monotonic())
+    wait_for(line.is_offline, seconds=silence_bound() + since - time.monotonic(), each=0.2)
     seconds = time.monotonic() - since
     assert seconds >= EARLIEST_SECONDS, f"{line.name} was given up after {seconds:.1f} s"
     return seconds

@@ -10,6 +10,7 @@ from tests.e2e.stack import wait_for
 from tests.faults.checker import FINAL
 from tests.faults.crash_points import COUNT, KILL, SPEAKING_CALLS, Order, Strike, strikes
 from tests.faults.crashing_agent import record_of
+from tests.faults.database import UNREADABLE, statuses
 from tests.faults.lab import Lab
 
 END_SECONDS = 90
@@ -58,12 +59,16 @@ class Striker:
 
 def is_final(lab: Lab, task_id: int) -> bool:
     """Return whether a task has ended."""
-    return lab.stack.task(task_id)["status"] in FINAL
+    return are_final(lab, [task_id])
 
 
 def are_final(lab: Lab, ids: Sequence[int]) -> bool:
     """Return whether all have ended."""
-    return all(is_final(lab, task_id) for task_id in ids)
+    try:
+        found = statuses(lab.stack, ids)
+    except UNREADABLE:
+        return False
+    return len(found) == len(ids) and set(found.values()) <= FINAL
 
 
 def disk_steps(calls: Sequence[str]) -> list[int]:

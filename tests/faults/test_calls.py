@@ -34,7 +34,7 @@ ERRORS = ("EIO", "ENOSPC", "EINTR")
 AGENTS = tuple("abcdefgh")
 LINES = 5
 SHORT_SAMPLE = 24
-FIRST_STARTS = 6
+FIRST_STARTS = 4
 
 
 @pytest.fixture(scope="module")

@@ -116,6 +116,12 @@ def test_log_without_a_piece_is_wrong_while_no_supervisor_was_killed():
     assert names(task, starts=0, ends=0, excuses=excuses) == ["bytes_wrong"]
 
 
+@pytest.mark.parametrize(("given_up", "broken"), [({1}, []), ({2}, ["false_end"])])
+def test_task_is_given_up_with_its_host_only(given_up, broken):
+    task = shown(status="failed", reason="agent_lost", log=LOG[:9])
+    assert names(task, ends=0, excuses=Excuses(given_up=given_up)) == broken
+
+
 # --- starts ------------------------------------------------------------------------------
 
 
