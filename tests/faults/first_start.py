@@ -42,6 +42,8 @@ def strike_first_start(lab: Lab, name: str, order: Order) -> int:
     if host.has_ended():
         host.start_again()
     wait_final(lab, [task_id])
+    if any(one.fault != KILL for one in host.struck()):
+        lab.excuses.start_hindered.add(task_id)
     host.end()
     return len(host.struck())
 
