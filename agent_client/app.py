@@ -390,7 +390,4 @@ class App:
         self.upgrader.welcomed()
         self.sampler.idle_seconds = message.heartbeat_interval
         if message.installation and message.installation != self.identity.installation:
-            self.identity = msgspec.structs.replace(
-                self.identity, installation=message.installation
-            )
-            self._state.save_identity(self.identity)
+            self.identity = self._state.with_installation(self.identity, message.installation)

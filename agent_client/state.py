@@ -9,6 +9,7 @@ and durable. Never touches the task directories.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import secrets
 from pathlib import Path
@@ -16,7 +17,10 @@ from typing import BinaryIO
 
 import msgspec
 
+from agent_client.catalogue import announce
 from agent_client.errors import Terminal
+
+logger = logging.getLogger(__name__)
 
 _IDENTITY_FILE = "identity.json"
 _INSTANCE_FILE = "instance"
@@ -113,6 +117,19 @@ class StateDirectory:
             write_durably(path, msgspec.json.encode(identity))
         except OSError as error:
             raise Terminal(f"{path}: {error.strerror}", code="state_unusable") from error
+
+    def with_installation(self, identity: Identity, installation: str) -> Identity:
+        """Store whose host this is and return it so; as it was when the disk refuses.
+
+        A refusal is said and no more: whoever was welcomed goes on, and asks here again.
+        """
+        changed = msgspec.structs.replace(identity, installation=installation)
+        try:
+            self.save_identity(changed)
+        except Terminal as error:
+            announce(logger, "error", code=error.code, detail=error.detail, remedy=error.remedy)
+            return identity
+        return changed
 
 
 def write_durably(path: Path, data: bytes) -> None:

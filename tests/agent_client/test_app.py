@@ -10,6 +10,7 @@ import pytest
 
 from agent_client.app import App
 from agent_client.config import AgentConfig, load_config
+from agent_client.errors import Terminal
 from agent_client.policy import Policy
 from agent_client.protocol.messages import Desired, Heartbeat, LogChunk, Refused, Result
 from agent_client.resource_util import ResourceUtil
@@ -74,6 +75,21 @@ async def test_task_completes_with_log_when_offered(app, server):
     assert server.brain.logs[1] == b"hello\n"
     states = [kind for kind in server.brain.kinds() if kind != "Hello"]
     assert states == ["Accepted", "Started", "Result"]
+
+
+async def test_log_goes_out_when_the_disk_refuses_the_name_of_the_installation(
+    server, tmp_path, monkeypatch
+):
+    def refuse(*_args: object) -> None:
+        raise Terminal("identity.json: Input/output error", code="state_unusable")
+
+    monkeypatch.setattr(StateDirectory, "save_identity", refuse)
+    async with running_app(config_for(server, tmp_path)) as app:
+        await app.link.wait_ready()
+        await server.offer(spec(1, "echo hello"))
+        await ended(server)
+        assert server.brain.logs[1] == b"hello\n"
+        assert app.identity.installation == "", "it is asked for again at the next welcome"
 
 
 async def test_directory_is_deleted_when_server_forgets(app, server, tmp_path):

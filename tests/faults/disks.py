@@ -7,15 +7,19 @@ journal: what was not synced is gone, what was synced is there after the next mo
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import itertools
 import os
+import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.stack import wait_for
+from tests.e2e import prepared
+from tests.e2e.stack import Stack, make_first_start, wait_for
 from tests.services import missing
 
 EXT4_IOC_SHUTDOWN = 0x8004587D
@@ -23,7 +27,7 @@ NO_LOG_FLUSH = 2
 SIZE_MB = 96
 SERVERS_SIZE_MB = 512
 """More than the reserve below which the server accepts no new task."""
-FILLER, INODE_FILLERS = "filler", "inodes"
+FILLER, INODE_FILLERS, PROBE = "filler", "inodes", "probe"
 PIECE = bytes(1024 * 1024)
 
 
@@ -43,7 +47,8 @@ class Disk:
 
     def mount(self, *options: str) -> None:
         """Mount it; after a power cut this replays the journal."""
-        _run("mount", "-o", ",".join(("loop", *options)), str(self._image), str(self.path))
+        words = ",".join(("loop", "errors=remount-ro", *options))
+        _run("mount", "-o", words, str(self._image), str(self.path))
 
     def unmount(self) -> None:
         """Unmount it, once nobody uses it any more."""
@@ -57,22 +62,42 @@ class Disk:
         finally:
             os.close(descriptor)
 
+    def turn_read_only(self) -> None:
+        """Let the kernel find an error: the file system turns read-only under all who use it."""
+        found = subprocess.run(
+            ["findmnt", "-n", "-o", "SOURCE", str(self.path)], capture_output=True, check=True
+        )
+        device = Path(found.stdout.decode().strip()).name
+        Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("1")
+
+    def refusal(self) -> str:
+        """Return the name of the error that a small new file meets now, empty for none."""
+        probe = self.path / PROBE
+        try:
+            with probe.open("xb", buffering=0) as file:
+                file.write(PIECE[:4096])
+                os.fsync(file.fileno())
+        except OSError as error:
+            return errno.errorcode.get(error.errno or 0, str(error))
+        finally:
+            with contextlib.suppress(OSError):
+                probe.unlink()
+        return ""
+
     def fill(self) -> None:
         """Use up all space."""
-        with contextlib.suppress(OSError), (self.path / FILLER).open("ab", buffering=0) as file:
-            while file.write(PIECE):
-                pass
-        with contextlib.suppress(OSError), (self.path / FILLER).open("ab", buffering=0) as file:
-            while file.write(b"\0" * 512):
-                pass
+        for piece in (PIECE, PIECE[:512]):
+            with contextlib.suppress(OSError), (self.path / FILLER).open("ab", buffering=0) as file:
+                while file.write(piece):
+                    pass
 
     def use_all_inodes(self) -> None:
         """Use up all file names."""
         directory = self.path / INODE_FILLERS
         with contextlib.suppress(OSError):
             directory.mkdir(exist_ok=True)
-            for number in range(1_000_000):
-                (directory / str(number)).touch()
+            for number in itertools.count(len(list(directory.iterdir()))):
+                (directory / str(number)).touch(exist_ok=False)
 
     def free(self) -> None:
         """Give back what was used up."""
@@ -109,6 +134,16 @@ def own_disk(
         yield disk
     finally:
         disk.close()
+
+
+def put_prepared(stack: Stack) -> None:
+    """Copy a first start onto the disk that is mounted as data directory: no test is about it."""
+    if prepared.home is not None:
+        staging = stack.directory / "prepared"
+        token = prepared.copy_to(staging, make_first_start)
+        shutil.copytree(staging, stack.data, dirs_exist_ok=True)
+        _run("sync", "-f", str(stack.data))  # as what a server has written itself is
+        stack._authorize(token)
 
 
 def _run(*command: str) -> None:

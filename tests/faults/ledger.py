@@ -7,10 +7,19 @@ from pathlib import Path
 
 SCRIPT = """
 echo "START $DIALER_TASK_ID $$" >> {ledger}
-for i in $(seq 1 {lines}); do echo "$DIALER_TASK_ID line $i"; sleep {pause}; done
+for i in $(seq 1 {lines}); do
+  echo "$DIALER_TASK_ID line $i"
+  {more}
+  sleep {pause}
+done
 echo "END $DIALER_TASK_ID $$" >> {ledger}
 """
+WIDE_SCRIPT = 'seq -f "$DIALER_TASK_ID wide $i %06.0f {filler}" 1 {count}'
 PAUSE_SECONDS = 0.03
+WIDE_BYTES = 2_000_000
+"""What a wide script prints: more than windows, frames and pipes hold."""
+_FILLER = "." * 75
+_WIDE_LINE_BYTES = 100
 
 
 class Ledger:
@@ -21,16 +30,25 @@ class Ledger:
         self.path = path
         self.lines = lines
         self.pause = pause
+        self.wide: set[int] = set()
+        """The tasks that print some 2 MB more."""
+        self._wide_lines = WIDE_BYTES // _WIDE_LINE_BYTES // lines
         path.touch()
 
-    @property
-    def script(self) -> str:
+    def script(self, *, is_wide: bool = False) -> str:
         """Return a script that enters itself and prints numbered lines."""
-        return SCRIPT.format(ledger=self.path, lines=self.lines, pause=self.pause)
+        more = WIDE_SCRIPT.format(filler=_FILLER, count=self._wide_lines) if is_wide else ":"
+        return SCRIPT.format(ledger=self.path, lines=self.lines, pause=self.pause, more=more)
 
     def expected_log(self, task_id: int) -> bytes:
         """Return what the task must have printed."""
-        return "".join(f"{task_id} line {n}\n" for n in range(1, self.lines + 1)).encode()
+        count = self._wide_lines if task_id in self.wide else 0
+        parts = []
+        for number in range(1, self.lines + 1):
+            parts.append(f"{task_id} line {number}\n")
+            head = f"{task_id} wide {number} "
+            parts += [f"{head}{n:06d} {_FILLER}\n" for n in range(1, count + 1)]
+        return "".join(parts).encode()
 
     def count(self, what: str) -> Counter[int]:
         """Return how often each task entered START or END."""

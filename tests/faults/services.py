@@ -56,7 +56,7 @@ class OwnPostgres:
 
     def kill(self) -> None:
         """SIGKILL the server with all its processes, as a crash of the host would."""
-        assert self._server is not None
+        assert self._server is not None and self._server.poll() is None
         family = psutil.Process(self._server.pid).children(recursive=True)
         self._server.kill()
         for process in family:
@@ -66,12 +66,13 @@ class OwnPostgres:
         psutil.wait_procs(family, timeout=10)
 
     def cut_connections(self) -> None:
-        """End every connection but our own, as an administrator or a proxy may."""
+        """End every connection but our own, as an administrator or a proxy may; there are some."""
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(
+            cut = connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-            )
+            ).fetchall()
+        assert (True,) in cut
 
     def close(self) -> None:
         """End it."""
@@ -116,7 +117,7 @@ class OwnRedis:
 
     def kill(self) -> None:
         """SIGKILL it."""
-        assert self._server is not None
+        assert self._server is not None and self._server.poll() is None
         self._server.kill()
         self._server.wait()
 

@@ -1,7 +1,7 @@
 """PostgreSQL, Redis, server and housekeeping are killed and started again, connections cut.
 
-The server does the periodic work too; whoever holds the lease at the moment is killed in
-turn, and the other takes over.
+The server does the periodic work too; whoever holds the lease is killed, and the other
+takes over when it has aged.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.kills import kill_server
+from tests.faults import rows
+from tests.faults.kills import kill_housekeeping, kill_server, wait_lease
 from tests.faults.lab import Lab, repeat, running_lab
 from tests.faults.services import OwnPostgres, OwnRedis, own_services
-from tests.faults.trials import trials
+from tests.faults.trials import planned
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults of services")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.row(rows.SERVICES),
+    pytest.mark.xdist_group("faults of services"),
+]
 
-ROW = "kill -9 of server, housekeeping, PostgreSQL, Redis; connections cut"
 
-
-def faults_of(lab: Lab, postgres: OwnPostgres, other: OwnRedis) -> dict[str, Callable[[], None]]:
+def faults_of(lab: Lab, postgres: OwnPostgres, other: OwnRedis) -> list[Callable[[], None]]:
     """Return what may happen to an installation on PostgreSQL and Redis."""
 
     def restart(service: OwnPostgres | OwnRedis) -> None:
@@ -29,27 +32,34 @@ def faults_of(lab: Lab, postgres: OwnPostgres, other: OwnRedis) -> dict[str, Cal
         lab.pause(1)
         service.start()
 
-    return {
-        "postgres": lambda: restart(postgres),
-        "redis": lambda: restart(other),
-        "connections": postgres.cut_connections,
-        "server": lambda: kill_server(lab),
-        "housekeeping": lambda: kill_housekeeping(lab),
-    }
-
-
-def kill_housekeeping(lab: Lab) -> None:
-    """Kill the periodic work that is a process of its own, and start it again."""
-    lab.stack.kill_housekeeping()
-    lab.stack.start_housekeeping()
+    return [
+        lambda: restart(postgres),
+        lambda: restart(other),
+        postgres.cut_connections,
+        lambda: kill_server(lab),
+    ]
 
 
 def test_services_die_and_come_back(tmp_path: Path) -> None:
-    count = trials(ROW, short=5, long=200)
     with own_services() as (postgres, other):
         environment = {"DATABASE_URL": postgres.url, "REDIS_URL": other.url}
         with running_lab(tmp_path, **environment) as lab:
-            lab.stack.start_housekeeping()
-            faults = list(faults_of(lab, postgres, other).values())
-            turns = iter(range(count))
+            faults = faults_of(lab, postgres, other)
+            turns = iter(range(10**6))
+            count = planned(short=4, long=120)
             assert repeat(lab, count, lambda: faults[next(turns) % len(faults)]()) == []
+
+
+def test_periodic_work_is_taken_over(tmp_path: Path) -> None:
+    """Whoever does it is killed under load: the server, then the process beside it."""
+    with running_lab(tmp_path, wide_each=0) as lab:
+        lab.stack.start_housekeeping()
+        for _ in range(planned(short=1, long=20)):
+            lab.keep_busy()
+            kill_server(lab)
+            wait_lease(lab, of_server=False)
+            lab.keep_busy()
+            kill_housekeeping(lab)
+            wait_lease(lab, of_server=True)
+            lab.made(2)
+        assert lab.verdict() == []

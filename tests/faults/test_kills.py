@@ -6,27 +6,35 @@ every byte of its log; nothing is left running and nobody lends a hand.
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
+from tests.faults import rows
 from tests.faults.kills import AGENT_FAULTS, kill_server
-from tests.faults.lab import repeat, running_lab
-from tests.faults.trials import trials
+from tests.faults.lab import Lab, repeat, running_lab
+from tests.faults.trials import planned
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults")]
 
 AGENTS = ("a", "b", "c", "d")
+BUSY = 24
 
 
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One installation for all kills."""
+    with running_lab(tmp_path_factory.mktemp("kills"), agents=AGENTS) as found:
+        yield found
+
+
+@pytest.mark.row(rows.KILLS)
 @pytest.mark.parametrize("name", AGENT_FAULTS)
-def test_killed_on_the_host(tmp_path: Path, name: str) -> None:
-    count = trials("kill -9 on the host: at random", short=8, long=300)
-    with running_lab(tmp_path, agents=AGENTS) as lab:
-        assert repeat(lab, count // len(AGENTS), lambda: AGENT_FAULTS[name](lab), busy=40) == []
+def test_killed_on_the_host(lab: Lab, name: str) -> None:
+    rounds = -(-planned(short=8, long=160) // len(AGENTS))
+    assert repeat(lab, rounds, lambda: AGENT_FAULTS[name](lab), busy=BUSY) == []
 
 
-def test_killed_server(tmp_path: Path) -> None:
-    count = trials("kill -9 of the server", short=4, long=100)
-    with running_lab(tmp_path) as lab:
-        assert repeat(lab, count, lambda: kill_server(lab)) == []
+@pytest.mark.row(rows.SERVICES)
+def test_killed_server(lab: Lab) -> None:
+    assert repeat(lab, planned(short=4, long=60), lambda: kill_server(lab)) == []

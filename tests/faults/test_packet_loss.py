@@ -10,12 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.trials import trials
+from tests.e2e import prepared
+from tests.faults import rows
+from tests.faults.trials import planned
 from tests.services import missing
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("packet loss")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.row(rows.NETWORK),
+    pytest.mark.xdist_group("packet loss"),
+]
 
-ROW = "network: cut, half-open, one-way, 20 % loss, delay"
 OWN_NETWORK = ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
 
 
@@ -32,8 +37,10 @@ def check_tools() -> None:
 
 def test_tasks_survive_when_packets_get_lost(tmp_path: Path) -> None:
     check_tools()
-    count = trials(ROW, short=1, long=40)
-    host = (sys.executable, "-m", "tests.faults.lossy_host", str(tmp_path), str(count))
+    count = planned(short=1, long=20)
+    # It notes its trials itself, as this test: its environment says which one runs.
+    program = (sys.executable, "-m", "tests.faults.lossy_host")
+    host = (*program, str(tmp_path), str(count), str(prepared.home))
     done = subprocess.run([*OWN_NETWORK, *host], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])

@@ -1,131 +1,113 @@
-"""kill -9 at every numbered step of start, ship and finish, of agents and sub-agents."""
+"""kill -9 at every numbered step of start, ship and finish: main agent, sub-agents, zygote.
+
+A step is a call that changes a disk or speaks; the process dies before it.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import signal
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.e2e.stack import wait_for
-from tests.faults.crash_points import KILL
-from tests.faults.lab import SLOTS, Lab, running_lab
-from tests.faults.trials import IS_LONG, trials
+from tests.faults import rows
+from tests.faults.crash_points import COUNT, KILL, Order
+from tests.faults.kills import zygote_of
+from tests.faults.lab import Lab, running_lab
+from tests.faults.striking import (
+    Striker,
+    count_steps,
+    steps_of_a_sub_agent,
+    strike_each,
+    wait_final,
+)
+from tests.faults.trials import IS_LONG, planned
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.row(rows.KILLS),
+    pytest.mark.xdist_group("faults of steps"),
+]
 
-ERRORS_ROW = "n-th write, fsync, rename, open fails (EIO, ENOSPC)"
-ROW = "kill -9 on the host: at numbered steps"
 AGENTS = ("a", "b", "c", "d")
-MAIN_STEPS, SUB_AGENT_STEPS = 60, 90
-"""More than a task of five lines takes: the last ones end unharmed, which proves the range."""
+LINES = 5
+SHORT_SAMPLE = 25
+SETTLED_SECONDS = 1.2
+"""A zygote that dies younger three times running is given up by its agent."""
 
 
-def numbers(last: int, *, short: int, row: str = ROW) -> list[int]:
-    """Return the steps to kill at: all of them, as often as asked, or an even sample."""
-    count = trials(row, short=short, long=3 * last)
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A server without hosts; tasks are short, so that every run has the same steps."""
+    with running_lab(tmp_path, agents=(), lines=LINES, wide_each=0) as found:
+        yield found
+
+
+def test_main_agent_killed_at_its_steps(lab: Lab) -> None:
+    strikers = [Striker(lab, name, "main") for name in AGENTS]
+    for one in strikers:
+        one.start()
+    numbers = list(range(1, len(count_steps(lab, strikers[0])) + 1))
     if not IS_LONG:
-        return [1 + index * last // count for index in range(count)]
-    return list(itertools.islice(itertools.cycle(range(1, last + 1)), count))
+        numbers = sorted(lab.chance.sample(numbers, min(SHORT_SAMPLE, len(numbers))))
+    for _ in range(planned(short=1, long=6)):
+        hits = 0
+        for start in range(0, len(numbers), len(AGENTS)):
+            orders = [Order(number, KILL) for number in numbers[start : start + len(AGENTS)]]
+            hits += strike_each(lab, strikers, orders)
+        lab.made(hits)
+        assert hits > 0.8 * len(numbers), "the numbers must be those of steps that there are"
+    assert lab.verdict() == []
 
 
-def start_crashing(lab: Lab, name: str, *words: str) -> str:
-    """Start an agent that will be struck, or its sub-agents."""
-    state = str(lab.stack.directory / f"agent-{name}")
-    program = ("-m", "tests.faults.crashing_agent", *words, state)
-    return lab.stack.start_agent(name, program=program, AGENT_TASK_MAX_CONCURRENT_TASKS=SLOTS)
-
-
-def end_agent(lab: Lab, name: str) -> bool:
-    """End an agent; returns whether it had killed itself."""
-    process = lab.stack.agents.pop(name)
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.terminate()
-    return process.wait(20) == -signal.SIGKILL
-
-
-def struck_at(lab: Lab, steps: list[int], fault: str = KILL) -> int:
-    """Give each agent a task and its own step to die at, then start it again unharmed.
-
-    Returns how many have died.
-    """
-    names = AGENTS[: len(steps)]
-    before = len(lab.accepted)
-    for name, step in zip(names, steps, strict=True):
-        lab.submit(1, agent_id=start_crashing(lab, name, fault, str(step)))
-    accepted, killed = lab.accepted[before:], 0
-    for name, task_id in zip(names, accepted, strict=True):
-        agent = lab.stack.agents[name]
-        wait_for(lambda a=agent, t=task_id: a.poll() is not None or is_final(lab, t), seconds=60)
-        killed += end_agent(lab, name)
-    for name in names:
-        lab.stack.start_agent(name, AGENT_TASK_MAX_CONCURRENT_TASKS=SLOTS)
-    wait_for(lambda: are_final(lab, accepted), seconds=60)
-    for name in names:
-        end_agent(lab, name)
-    return killed
-
-
-def is_final(lab: Lab, task_id: int) -> bool:
-    """Return whether a task has ended."""
-    return lab.stack.task(task_id)["status"] in ("completed", "failed", "canceled")
-
-
-def are_final(lab: Lab, ids: list[int]) -> bool:
-    """Return whether all have ended."""
-    return all(is_final(lab, task_id) for task_id in ids)
-
-
-def test_main_agent_killed_at_its_steps(tmp_path: Path) -> None:
-    steps = numbers(MAIN_STEPS, short=12)
-    with running_lab(tmp_path, agents=(), lines=5) as lab:
-        rounds = [steps[start : start + len(AGENTS)] for start in range(0, len(steps), len(AGENTS))]
-        killed = sum(struck_at(lab, some) for some in rounds)
-        assert lab.verdict() == []
-    assert len(steps) / 2 < killed < len(steps), "the numbers must span all steps"
-
-
-def test_sub_agent_killed_at_its_steps(tmp_path: Path) -> None:
+def test_sub_agent_killed_at_its_steps(lab: Lab) -> None:
     """Every sub-agent takes the next number, so one batch of tasks meets every step."""
-    count = trials(ROW, short=SUB_AGENT_STEPS, long=3 * SUB_AGENT_STEPS)
-    counter = tmp_path / "numbers"
-    counter.touch()
-    with running_lab(tmp_path, agents=(), lines=5) as lab:
-        lab.losses_allowed = True
-        start_crashing(lab, "a", KILL, "zygote", str(counter))
-        for _ in range(max(1, count // SUB_AGENT_STEPS)):
-            counter.write_text("0")
-            lab.submit(min(count, SUB_AGENT_STEPS))
-            lab.settle()
-        assert lab.verdict() == []
-        lost = sum(lab.stack.task(task_id)["status"] == "failed" for task_id in lab.accepted)
-        assert len(lab.accepted) / 4 < lost < len(lab.accepted), "the numbers must span all steps"
+    striker = Striker(lab, "a", "tasks")
+    striker.start()
+    last = len(steps_of_a_sub_agent(lab, striker))
+    for _ in range(planned(short=1, long=4)):
+        before = len(striker.struck())
+        striker.list_orders(Order(number, KILL) for number in range(1, last + 1))
+        lab.submit(last)
+        lab.settle()
+        hit = striker.struck()[before:]
+        lab.excuses.supervisor_killed.update(one.task_id for one in hit)
+        lab.made(len(hit))
+        assert len(hit) > 0.8 * last, "the numbers must be those of steps that there are"
+    assert lab.verdict() == []
 
 
-@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
-def test_every_call_of_a_sub_agent_fails_once(tmp_path: Path, error: str) -> None:
-    """A task may fail to start or lose bytes, which it then says; it never lies."""
-    count = trials(ERRORS_ROW, short=SUB_AGENT_STEPS, long=3 * SUB_AGENT_STEPS)
-    counter = tmp_path / "numbers"
-    counter.touch()
-    with running_lab(tmp_path, agents=(), lines=5) as lab:
-        lab.losses_allowed = True
-        start_crashing(lab, "a", error, "zygote", str(counter))
-        for _ in range(max(1, count // SUB_AGENT_STEPS)):
-            counter.write_text("0")
-            lab.submit(min(count, SUB_AGENT_STEPS))
-            lab.settle()
-        assert lab.verdict() == []
+def test_zygote_killed_at_its_steps(lab: Lab) -> None:
+    """Each zygote takes the next number: before it is ready, forks, answers, collects."""
+    striker = Striker(lab, "a", "zygote")
+    striker.list_orders([Order(1, COUNT)])
+    striker.start()
+    wait_final(lab, lab.submit(1))
+    last = len(striker.struck())
+    for _ in range(planned(short=1, long=10)):
+        before = len(striker.struck())
+        wait_for(lambda: has_settled(zygote_of(lab, striker.name)))
+        striker.list_orders(Order(number, KILL) for number in range(1, last + 1))
+        wait_for(lambda: zygote_of(lab, striker.name)).kill()
+        wait_for(lambda b=before: pass_through_zygotes(lab, striker, b, last), seconds=120)
+        lab.made(last)
+    assert lab.verdict() == []
 
 
-@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
-def test_every_call_of_the_main_agent_fails_once(tmp_path: Path, error: str) -> None:
-    steps = numbers(MAIN_STEPS, short=4, row=ERRORS_ROW)
-    with running_lab(tmp_path, agents=(), lines=5) as lab:
-        lab.losses_allowed = True
-        for start in range(0, len(steps), len(AGENTS)):
-            struck_at(lab, steps[start : start + len(AGENTS)], error)
-        assert lab.verdict() == []
+def pass_through_zygotes(lab: Lab, striker: Striker, before: int, last: int) -> bool:
+    """Give the zygote that lives now a task; returns whether all orders were followed."""
+    wait_for(lambda: has_settled(zygote_of(lab, striker.name)))
+    lab.excuses.starts_lost += 1
+    wait_final(lab, lab.submit(1))
+    return len(striker.struck()) - before >= last
+
+
+def has_settled(process: psutil.Process | None) -> bool:
+    """Return whether a process has lived for a while."""
+    try:
+        return process is not None and time.time() - process.create_time() > SETTLED_SECONDS
+    except psutil.NoSuchProcess:
+        return False

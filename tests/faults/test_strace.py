@@ -1,60 +1,112 @@
-"""System calls of the main agent fail for real, injected from outside by strace."""
+"""System calls of main agent and sub-agents fail for real, injected from outside by strace.
+
+The agent is attached to once it is online: what it does while it holds tasks is struck, not
+what Python reads to begin. Each call is struck at its first, second … time until there is
+none; in the suite a sample of them.
+"""
 
 from __future__ import annotations
 
 import itertools
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.lab import SLOTS, Lab, running_lab
-from tests.faults.test_steps import are_final, end_agent
-from tests.faults.trials import trials
+from tests.e2e.stack import wait_for
+from tests.faults import rows
+from tests.faults.kills import wait_online, zygote_of
+from tests.faults.lab import Lab, running_lab
+from tests.faults.strace import (
+    AGENT_CALLS,
+    FAULTS,
+    KILL,
+    SUB_AGENT_CALLS,
+    Injection,
+    traced,
+)
+from tests.faults.striking import are_final, wait_final
+from tests.faults.trials import IS_LONG, planned
 from tests.services import missing
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults of cancel")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.row(rows.CALLS),
+    pytest.mark.xdist_group("faults of calls"),
+]
 
-ROW = "n-th system call fails, by strace"
-CALLS = ("fsync", "rename", "openat", "write", "sendto", "mkdir")
-FAULTS = ("error=EIO", "error=ENOSPC", "error=EINTR", "signal=KILL")
-
-
-def injections() -> list[str]:
-    """Return what strace is told, calls and faults mixed, later and later in the agent's life."""
-    pairs = list(itertools.product(CALLS, FAULTS))
-    return [
-        f"{call}:{fault}:when={when}"
-        for when in range(2, 400, 7)
-        for call, fault in pairs[when % 3 :: 3]
-    ]
+HOST = "host1"
+TASKS = 2
+SHORT_LAST = 4
+MOST_TIMES = 60
+"""A call that is made more often (openat of /proc) is struck so often and no more."""
 
 
-def run_under(lab: Lab, injection: str) -> None:
-    """Give the traced agent tasks; whatever becomes of it, one without faults finishes them."""
-    agent = lab.stack.spawn_agent(
-        "host1",
-        program=("-m", "tests.faults.straced_agent", injection),
-        AGENT_TASK_MAX_CONCURRENT_TASKS=SLOTS,
-    )
-    ids = lab.submit(4)
-    for _ in range(60):
-        if agent.poll() is not None or are_final(lab, ids):
-            break
-        lab.pause(0.1)
-    end_agent(lab, "host1")
-    lab.stack.start_agent("host1", AGENT_TASK_MAX_CONCURRENT_TASKS=SLOTS)
-    lab.settle()
-    end_agent(lab, "host1")
-
-
-def test_agent_survives_failing_system_calls(tmp_path: Path) -> None:
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
     if shutil.which("strace") is None:
         missing("strace", FileNotFoundError("strace"))
-    count = trials(ROW, short=3, long=120)
-    with running_lab(tmp_path, lines=5) as lab:
-        lab.losses_allowed = True
-        end_agent(lab, "host1")
-        for injection in lab.chance.sample(injections(), count):
-            run_under(lab, injection)
-        assert lab.verdict() == []
+    with running_lab(tmp_path, lines=5, wide_each=TASKS) as found:
+        found.excuses.cuts_allowed = True
+        yield found
+
+
+@pytest.mark.parametrize("is_of_sub_agents", [False, True], ids=["main agent", "sub-agents"])
+def test_system_calls_fail_one_by_one(lab: Lab, is_of_sub_agents: bool) -> None:
+    calls = SUB_AGENT_CALLS if is_of_sub_agents else AGENT_CALLS
+    kinds = [(is_of_sub_agents, *pair) for pair in itertools.product(calls, FAULTS)]
+    if IS_LONG:
+        for kind in lab.chance.sample(kinds, planned(short=0, long=len(kinds))):
+            strike_each_time(lab, kind)
+    else:
+        strike_some(lab, kinds, planned(short=6, long=0))
+    assert lab.verdict() == []
+
+
+def strike_each_time(lab: Lab, kind: tuple[bool, str, str]) -> None:
+    """Strike the first, the second … call of a kind until there is none."""
+    for when in range(1, MOST_TIMES + 1):
+        if not strike(lab, Injection(*kind, when=when)):
+            return
+
+
+def strike_some(lab: Lab, kinds: list[tuple[bool, str, str]], count: int) -> None:
+    """Strike so many times, each at a random call and time."""
+    while lab.trials < count:
+        strike(lab, Injection(*lab.chance.choice(kinds), when=lab.chance.randint(1, SHORT_LAST)))
+
+
+def strike(lab: Lab, injection: Injection) -> bool:
+    """Give the traced agent tasks; whatever becomes of it, one without faults finishes them.
+
+    Counts a trial, and returns True, when strace says that it has injected.
+    """
+    wait_online(lab, [HOST])
+    agent = lab.stack.agents[HOST]
+    zygote = wait_for(lambda: zygote_of(lab, HOST)).pid
+    traced_pid = zygote if injection.is_of_sub_agents else agent.pid
+    with traced([traced_pid], injection, lab.stack.directory) as trace:
+        ids = lab.submit(TASKS)
+        wait_for(lambda: agent.poll() is not None or are_final(lab, ids), seconds=120)
+        hit = trace.hit()
+    excuse(lab, injection, ids, is_hit=bool(hit))
+    if agent.poll() is not None:
+        assert hit, lab.stack.output_of(f"agent-{HOST}")
+        lab.stack.agents.pop(HOST)
+        lab.start_agent(HOST)
+    wait_final(lab, ids)
+    lab.made(bool(hit))
+    return bool(hit)
+
+
+def excuse(lab: Lab, injection: Injection, ids: list[int], *, is_hit: bool) -> None:
+    """Excuse what this one call may have cost: of these tasks only."""
+    if not is_hit:
+        return
+    if injection.fault != KILL:
+        lab.excuses.start_hindered.update(ids)
+    elif injection.is_of_sub_agents:
+        lab.excuses.supervisor_killed.update(ids)
+    else:
+        lab.excuses.starts_lost += TASKS

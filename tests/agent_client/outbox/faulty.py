@@ -12,14 +12,44 @@ class PowerCut(BaseException):
 
 @dataclass(eq=False)
 class _File:
+    """What readers see, and what the disk has; the end of what is seen may not be synced."""
+
     data: bytearray = field(default_factory=bytearray)
-    synced: int = 0
+    disk: bytearray = field(default_factory=bytearray)
+    clean: int = 0
+    """Up to here the kernel has nothing to write any more, whether it was written or not."""
+
+    def sync(self) -> None:
+        """Write what is dirty; what a failed sync has dropped before stays a hole."""
+        self.disk.extend(bytes(max(0, self.clean - len(self.disk))))
+        self.disk[self.clean :] = self.data[self.clean :]
+        self.clean = len(self.data)
+
+    def forget(self) -> None:
+        """Mark everything clean that was never written: what a kernel does when a sync fails."""
+        self.clean = len(self.data)
+
+    def truncate(self, size: int) -> None:
+        """Cut the file; on the disk only with the next sync."""
+        del self.data[size:]
+        self.clean = min(self.clean, size)
+
+    def cut_power(self, torn_bytes: int) -> None:
+        """Keep what the disk has, and perhaps some of what was on its way."""
+        if self.clean >= len(self.disk):
+            self.disk.extend(bytes(self.clean - len(self.disk)) if torn_bytes else b"")
+            self.disk.extend(self.data[len(self.disk) :][:torn_bytes])
+        self.data = bytearray(self.disk)
+        self.clean = len(self.data)
 
 
 class FaultyFileSystem:
     """Fails the call number `fail_at` with `error`; a PowerCut keeps only what was synced.
 
-    torn_bytes of what was written and not synced survive a cut, as they may on a disk.
+    torn_bytes of what was written and not synced survive a cut, as they may on a disk. After
+    a failed fsync the written bytes can be read and never reach the disk, also when later
+    ones succeed: so it is on ext4, XFS and Btrfs (ATC'20, "Can Applications Recover from
+    fsync Failures?").
     """
 
     def __init__(self, torn_bytes: int = 0) -> None:
@@ -38,13 +68,19 @@ class FaultyFileSystem:
         self._files = dict(self._durable)
         self._open = {}
         for file in self._files.values():
-            del file.data[file.synced + self._torn_bytes :]
-            file.synced = len(file.data)
+            file.cut_power(self._torn_bytes)
         self.fail_at = 0
 
+    def fail_after(self, calls: int, error: BaseException) -> None:
+        """Fail the call that is so many away."""
+        self.fail_at, self.error = self.calls + calls, error
+
     def damage(self, name: str, offset: int) -> None:
-        """Flip a bit."""
-        self._files[name].data[offset] ^= 1
+        """Flip a bit, on the disk too."""
+        file = self._files[name]
+        file.data[offset] ^= 1
+        if offset < len(file.disk):
+            file.disk[offset] ^= 1
 
     def _call(self, name: str) -> None:
         self.calls += 1
@@ -53,6 +89,7 @@ class FaultyFileSystem:
             raise self.error
 
     def names(self) -> Sequence[str]:
+        self._call("names")
         return list(self._files)
 
     def open(self, name: str) -> int:
@@ -72,9 +109,12 @@ class FaultyFileSystem:
         return len(taken)
 
     def fsync(self, descriptor: int) -> None:
-        self._call("fsync")
-        file = self._open[descriptor]
-        file.synced = len(file.data)
+        try:
+            self._call("fsync")
+        except OSError:
+            self._open[descriptor].forget()
+            raise
+        self._open[descriptor].sync()
 
     def close(self, descriptor: int) -> None:
         self._open.pop(descriptor, None)
@@ -87,7 +127,7 @@ class FaultyFileSystem:
 
     def truncate(self, name: str, size: int) -> None:
         self._call("truncate")
-        del self._files[name].data[size:]
+        self._files[name].truncate(size)
 
     def rename(self, source: str, target: str) -> None:
         self._call("rename")
