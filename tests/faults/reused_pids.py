@@ -7,6 +7,7 @@ pid of a script or a sub-agent, and how many of them lived on.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -52,7 +53,7 @@ def use_pids_again(lab: Lab) -> list[subprocess.Popen[bytes]]:
     lab.wait_started(ids)
     pids = pids_of(lab, ids[0])
     kill_host(lab)
-    bury(pids)
+    bury(lab, pids)
     strangers = [stranger_with(pid) for pid in pids]
     lab.start_agent(HOST)
     # What is left of the task has to be ended: that is when a pid alone would be fatal.
@@ -61,15 +62,18 @@ def use_pids_again(lab: Lab) -> list[subprocess.Popen[bytes]]:
     return strangers
 
 
-def bury(pids: tuple[int, ...]) -> None:
-    """Collect the dead: as the first process here, nobody else does, and they keep their pids."""
+def bury(lab: Lab, pids: tuple[int, ...]) -> None:
+    """Collect all the dead: as the first process here nobody else does, and they keep their pids.
+
+    Also those of a dead script's children, which are its session.
+    """
+    spared = {one.pid for one in (lab.stack.server, *lab.stack.agents.values()) if one}
 
     def are_gone() -> bool:
-        for pid in pids:
-            try:
-                os.waitpid(pid, os.WNOHANG)
-            except ChildProcessError:
-                continue
+        for child in psutil.Process().children():
+            with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):
+                if child.pid not in spared and child.status() == psutil.STATUS_ZOMBIE:
+                    os.waitpid(child.pid, os.WNOHANG)
         return not any(map(psutil.pid_exists, pids))
 
     wait_for(are_gone)

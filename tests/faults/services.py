@@ -19,6 +19,9 @@ import redis
 from tests.e2e.stack import free_port, wait_for
 from tests.services import missing
 
+CONNECTED_SECONDS = 60
+"""A server that was without its database for long looks for it less and less often."""
+
 
 class OwnPostgres:
     """One cluster in a temporary directory; root runs it as `postgres`, which it insists on."""
@@ -66,13 +69,17 @@ class OwnPostgres:
         psutil.wait_procs(family, timeout=10)
 
     def cut_connections(self) -> None:
-        """End every connection but our own, as an administrator or a proxy may; there are some."""
+        """End every connection but our own, as an administrator or a proxy may, once there are."""
         with psycopg.connect(self.url, autocommit=True) as connection:
-            cut = connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-            ).fetchall()
-        assert (True,) in cut
+
+            def cut() -> bool:
+                found = connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+                ).fetchall()
+                return (True,) in found
+
+            wait_for(cut, seconds=CONNECTED_SECONDS)
 
     def close(self) -> None:
         """End it."""

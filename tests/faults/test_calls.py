@@ -80,8 +80,7 @@ def test_first_start_survives_what_a_disk_may_do(lab: Lab) -> None:
     calls = count_start_steps(lab)
     orders = [Order(number, error) for number in disk_steps(calls) for error in ERRORS]
     orders += [Order(number, KILL) for number in range(1, len(calls) + 1)]
-    if not IS_LONG:
-        orders = lab.chance.sample(orders, FIRST_STARTS)
-    for number, order in enumerate(orders):
+    count = min(planned(short=FIRST_STARTS, long=len(orders)), len(orders))
+    for number, order in enumerate(lab.chance.sample(orders, count)):
         lab.made(strike_first_start(lab, f"new{number}", order))
     assert lab.verdict() == []
