@@ -165,6 +165,7 @@ class Stack:
         if not (state / "identity.json").exists():
             arguments += ["--enroll", self.post("/api/v1/agents/enroll/", {}).json()["token"]]
         environment.setdefault("AGENT_TASK_MAX_CONCURRENT_TASKS", "8")
+        environment.setdefault("AGENT_LOGGING_LOG_DIR", str(self.directory / f"logs-{name}"))
         # A home without start-up files: a shell that is killed in the middle of somebody's may
         # leave locks behind that make every later start wait.
         environment.setdefault("HOME", str(self._home()))
@@ -201,6 +202,11 @@ class Stack:
     def output_of(self, label: str) -> str:
         """Return what a process printed, for failures."""
         return (self.directory / f"{label}.out").read_text("utf-8", "replace")[-4000:]
+
+    def log_of_agent(self, name: str = "host1") -> str:
+        """Return what is in an agent's own log file; a plain standard error has warnings only."""
+        files = sorted((self.directory / f"logs-{name}").glob("agent*.log"))
+        return "".join(file.read_text("utf-8", "replace") for file in files)
 
     # --- the API ---------------------------------------------------------------
 

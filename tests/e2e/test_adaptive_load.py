@@ -102,4 +102,4 @@ def test_loaded_host_halves_its_tasks_and_recovers(tmp_path: Path) -> None:
         wait_for(lambda: statuses(stack, ids).count("running") == SLOTS, seconds=RECOVERY_SECONDS)
         (stack.directory / "go").touch()
         assert stack.wait_final(probe)["status"] == "completed"
-        assert "limits adapted" in stack.output_of("agent-host1")
+        assert "limits adapted" in stack.log_of_agent()

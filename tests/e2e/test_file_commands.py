@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent_client.protocol.transfers import POLICY_DENIED_EXIT
 from tests.e2e.stack import ROOT, Stack, running_stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("file-commands")]
@@ -83,5 +84,5 @@ def test_directory_goes_there_and_is_listed(
 
 def test_refusal_of_the_host_is_shown(host: Path, run: Callable[..., Ran]) -> None:
     refused = run("ls", "host1:/etc")
-    assert refused.returncode == 1
+    assert refused.returncode == POLICY_DENIED_EXIT
     assert "policy_denied: " in refused.stderr

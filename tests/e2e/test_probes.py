@@ -71,7 +71,7 @@ def test_probe_is_run_changed_and_removed(own_stack: Stack) -> None:
     found = until(stack, probe_id, lambda found: any(not one["success"] for one in found))
     assert next(one for one in found if not one["success"])["version"] == answer.json()["version"]
     edited(stack, probe_id, "DELETE")
-    wait_for(lambda: "task removed task_id" in stack.output_of("agent-host1"), seconds=20)
+    wait_for(lambda: "task removed task_id" in stack.log_of_agent(), seconds=20)
 
 
 def test_every_due_run_is_told_once_when_the_agent_is_killed(own_stack: Stack) -> None:
