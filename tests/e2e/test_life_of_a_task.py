@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import psutil
@@ -133,9 +134,11 @@ def test_server_syncs_before_it_says_so(stack: Stack, tmp_path: Path) -> None:
     file = tmp_path / "calls"
     with traced(server.pid, file):
         task = stack.submit("echo synced")
-        acknowledged = rf"\"log_next\":[{{\"task_id\":{task},"
-        wait_for(lambda: acknowledged in file.read_text("utf-8", "replace"))
+        offset = re.compile(
+            rf'\\"log_next\\":\[{{\\"task_id\\":{task},\\"offer\\":\d+,\\"next\\":[1-9]'
+        )
+        found = wait_for(lambda: offset.search(file.read_text("utf-8", "replace")))
     calls = calls_in(file)
     assert has_synced(calls, ".sqlite3-wal", since="POST /api/v1/tasks/", until="HTTP/1.1 201")
     for file_name in (f"{task}.log", f"{task}.idx"):
-        assert has_synced(calls, f"/{file_name}>", until=acknowledged)
+        assert has_synced(calls, f"/{file_name}>", until=found.group())

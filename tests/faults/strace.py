@@ -23,8 +23,8 @@ AGENT_CALLS = (
 )
 SUB_AGENT_CALLS = ("fsync", "rename", "link,linkat", "ftruncate", "fallocate", "writev")
 """Those that scripts do not make: a script that fails by itself would prove nothing."""
-_INJECTED = re.compile(r"^(\d+) .*\(INJECTED\)", re.MULTILINE)
-_KILLED = re.compile(r"^(\d+) \+\+\+ killed by SIGKILL", re.MULTILINE)
+_INJECTED = re.compile(r"^(\d+) +.*\(INJECTED\)", re.MULTILINE)
+_KILLED = re.compile(r"^(\d+) +\+\+\+ killed by SIGKILL", re.MULTILINE)
 
 
 class Injection(NamedTuple):
@@ -45,7 +45,10 @@ class Injection(NamedTuple):
 
 
 class Trace:
-    """What strace has told so far."""
+    """What strace has told: to be asked once it has ended.
+
+    A parent learns of a death before strace has written of it. A short pid is padded.
+    """
 
     def __init__(self, file: Path) -> None:
         """Read the file that strace writes."""

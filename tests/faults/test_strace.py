@@ -89,7 +89,7 @@ def strike(lab: Lab, injection: Injection) -> bool:
     with traced([traced_pid], injection, lab.stack.directory) as trace:
         ids = lab.submit(TASKS)
         wait_for(lambda: agent.poll() is not None or are_final(lab, ids), seconds=120)
-        hit = trace.hit()
+    hit = trace.hit()
     excuse(lab, injection, ids, is_hit=bool(hit))
     if agent.poll() is not None:
         assert hit, lab.stack.output_of(f"agent-{HOST}")
