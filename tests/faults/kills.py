@@ -129,22 +129,27 @@ def kill_agents_and_sub_agents(lab: Lab) -> int:
     return len(hosts)
 
 
-def kill_server(lab: Lab) -> None:
-    """Kill the server with its housekeeping and start it again."""
+def kill_server(lab: Lab, *, until: Callable[[], object] = lambda: None) -> None:
+    """Kill the server with its housekeeping and start it again, once `until` has returned."""
     server = lab.stack.server
     assert server is not None and server.poll() is None, lab.stack.output_of("server")
     lab.stack.kill_server()
     assert server.returncode == -signal.SIGKILL
+    until()
     lab.stack.start_server()
 
 
-def kill_housekeeping(lab: Lab) -> None:
-    """Kill the process beside the server while it does the periodic work, and start it again."""
+def kill_housekeeping(lab: Lab, *, until: Callable[[], object]) -> None:
+    """Kill the process beside the server while it does the periodic work.
+
+    It is started again once `until` has returned.
+    """
     process = lab.stack.housekeeping
     assert process is not None and process.poll() is None, lab.stack.output_of("housekeeping")
     assert holds_lease(lab, process.pid)
     lab.stack.kill_housekeeping()
     assert process.returncode == -signal.SIGKILL
+    until()
     lab.stack.start_housekeeping()
 
 

@@ -51,15 +51,16 @@ def test_services_die_and_come_back(tmp_path: Path) -> None:
 
 
 def test_periodic_work_is_taken_over(tmp_path: Path) -> None:
-    """Whoever does it is killed under load: the server, then the process beside it."""
+    """Whoever does it is killed under load: the server, then the process beside it.
+
+    Each comes back only when the other has taken over: both would be equally early.
+    """
     with running_lab(tmp_path, wide_each=0) as lab:
         lab.stack.start_housekeeping()
         for _ in range(planned(short=1, long=20)):
             lab.keep_busy()
-            kill_server(lab)
-            wait_lease(lab, of_server=False)
+            kill_server(lab, until=lambda: wait_lease(lab, of_server=False))
             lab.keep_busy()
-            kill_housekeeping(lab)
-            wait_lease(lab, of_server=True)
+            kill_housekeeping(lab, until=lambda: wait_lease(lab, of_server=True))
             lab.made(2)
         assert lab.verdict() == []
