@@ -99,20 +99,20 @@ class Stack:
     def start_server(self, *, with_agent: bool = False) -> None:
         """Start `manage.py up` and wait until it is ready."""
         if not self.data.exists() and prepared.home and "DATABASE_URL" not in self.environment:
-            self._authorize(prepared.copy_to(self.data, make_first_start))
+            self.authorize(prepared.copy_to(self.data, make_first_start))
         self._session.verify = self.ca_file or True
         if self.ca_file:
             self._session.trust_env = False  # a bundle named in the environment would win
         self._start_server([] if with_agent else ["--no-agent"])
         if "Authorization" not in self._session.headers:
-            self._authorize(self.manage("token", "admin").splitlines()[-1])
+            self.authorize(self.manage("token", "admin").splitlines()[-1])
 
     def _start_server(self, arguments: list[str]) -> None:
         """Start the process and wait until it serves."""
         self.server = self._spawn("server", "manage.py", "up", *arguments)
         wait_for(self._is_ready, seconds=START_SECONDS)
 
-    def _authorize(self, token: str) -> None:
+    def authorize(self, token: str) -> None:
         """Speak as the one whose token this is."""
         self._session.headers["Authorization"] = f"Bearer {token}"
 
@@ -181,7 +181,9 @@ class Stack:
 
     def online_agent(self, name: str) -> str | None:
         """Return the id of the online main agent of that name."""
-        agents = self.get("/api/v1/agents/").json()["results"]
+        answer = self.get("/api/v1/agents/")
+        assert answer.ok, answer.text
+        agents = answer.json()["results"]
         return next(
             (a["id"] for a in agents if a["name"] == name and a["status"] == "online"), None
         )

@@ -34,7 +34,7 @@ SUITES = (
     "tests/e2e/test_file_faults.py",
 )
 """Outbox and files have their faults beside their other tests."""
-WORKERS_PER_CORE = 3
+WORKERS_PER_CORE = 2
 """Most of a fault is waiting: for a silence to be noticed, a lease to age, a host to come back."""
 
 

@@ -143,7 +143,7 @@ def put_prepared(stack: Stack) -> None:
         token = prepared.copy_to(staging, make_first_start)
         shutil.copytree(staging, stack.data, dirs_exist_ok=True)
         _run("sync", "-f", str(stack.data))  # as what a server has written itself is
-        stack._authorize(token)
+        stack.authorize(token)
 
 
 def _run(*command: str) -> None:

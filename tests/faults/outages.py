@@ -20,21 +20,13 @@ HOST = "host1"
 def kill_host(lab: Lab, name: str = HOST) -> None:
     """Kill everything that lives on the agent's disk: main agent, zygote, sub-agents, scripts.
 
-    No host loses a script before its sub-agent: that would report a script that was killed.
-    So nothing may start while the list is made, and parents are killed before children.
+    All of it is stopped first: no host loses a script before its sub-agent, which would
+    report a script that was killed.
     """
-    agent = psutil.Process(lab.stack.agents[name].pid)
     popen = lab.stack.agents.pop(name)
-    for starter in (agent, *agent.children()):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            starter.suspend()
+    family = stop_all(psutil.Process(popen.pid), str(state_of(lab.stack, name)))
     excuse_claimed(lab, name)
-    family = [agent, *agent.children(recursive=True)]
-    state = str(state_of(lab.stack, name))
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if state in process.environ().get("DIALER_TASK_DIRECTORY", ""):
-                family.append(process)
+    lab.excuses.starts_lost += int(SLOTS)
     for process in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
@@ -42,12 +34,32 @@ def kill_host(lab: Lab, name: str = HOST) -> None:
     psutil.wait_procs(family, timeout=10)
 
 
+def stop_all(agent: psutil.Process, state: str) -> list[psutil.Process]:
+    """Stop an agent, all below it and the processes of its tasks, until no new one is seen."""
+    family: list[psutil.Process] = []
+    while found := _living(agent, state).difference(family):
+        for process in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+        family += found
+    return family
+
+
+def _living(agent: psutil.Process, state: str) -> set[psutil.Process]:
+    """Return an agent, all below it and whoever carries the directory of one of its tasks."""
+    found = {agent, *agent.children(recursive=True)}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if state in process.environ().get("DIALER_TASK_DIRECTORY", ""):
+                found.add(process)
+    return found
+
+
 def excuse_claimed(lab: Lab, name: str) -> None:
     """Excuse the tasks that a sub-agent has taken on this host, also ended and not yet synced."""
     for task_id, path in task_directories(lab.stack, name).items():
         if (path / records.CLAIM).exists():
             lab.excuses.supervisor_killed.add(task_id)
-    lab.excuses.starts_lost += int(SLOTS)
 
 
 @contextmanager

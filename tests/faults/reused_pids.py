@@ -65,7 +65,7 @@ def use_pids_again(lab: Lab) -> list[subprocess.Popen[bytes]]:
 def bury(lab: Lab, pids: tuple[int, ...]) -> None:
     """Collect all the dead: as the first process here nobody else does, and they keep their pids.
 
-    Also those of a dead script's children, which are its session.
+    A pid is in use, too, while it names a group or a session of somebody who still dies.
     """
     spared = {one.pid for one in (lab.stack.server, *lab.stack.agents.values()) if one}
 
@@ -74,9 +74,18 @@ def bury(lab: Lab, pids: tuple[int, ...]) -> None:
             with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):
                 if child.pid not in spared and child.status() == psutil.STATUS_ZOMBIE:
                     os.waitpid(child.pid, os.WNOHANG)
-        return not any(map(psutil.pid_exists, pids))
+        return used_pids().isdisjoint(pids)
 
     wait_for(are_gone)
+
+
+def used_pids() -> set[int]:
+    """Return every number that a process, a group or a session has."""
+    used = set()
+    for pid in psutil.pids():
+        with contextlib.suppress(ProcessLookupError):
+            used.update((pid, os.getpgid(pid), os.getsid(pid)))
+    return used
 
 
 def main(directory: Path, count: int) -> dict[str, object]:
