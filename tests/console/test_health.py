@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from django.core.cache import cache
 
 from dialer_platform import readiness
 from dialer_platform.accounts.services.tokens import create_token
 from dialer_platform.console import figures, health
+from dialer_platform.console.overdue import SharedQuestion
 
 
 @pytest.fixture(autouse=True)
-def _forget():
-    """Forget the last answer about readiness."""
+def _forget(monkeypatch):
+    """Forget the last answer about readiness; ask in this thread, which sees the test's rows."""
     cache.delete("console.readyz")
+    monkeypatch.setattr(health.database_checks, "answer", lambda seconds: health.ask_database())
 
 
 def test_liveness_needs_no_database(client):
@@ -51,6 +55,18 @@ def test_not_ready_while_a_part_of_the_process_stands_still(client, db, monkeypa
     monkeypatch.setitem(readiness._checks, "messages", lambda: False)
     response = client.get("/readyz")
     assert (response.status_code, response.json()["checks"]["messages"]) == (503, "failed")
+
+
+def test_not_ready_when_the_database_does_not_answer(client, monkeypatch):
+    go_on = threading.Event()
+    frozen = SharedQuestion(lambda: go_on.wait(30), name="frozen database")
+    monkeypatch.setattr(health, "database_checks", frozen)
+    monkeypatch.setattr(health, "ANSWER_SECONDS", 0.05)
+    response = client.get("/readyz")
+    go_on.set()
+    checks = response.json()["checks"]
+    assert response.status_code == 503
+    assert (checks["database"], checks["housekeeping"]) == ("failed", "failed")
 
 
 def test_metrics_are_open_on_loopback(client, db):

@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 from agent_client.protocol import codec
 from agent_client.protocol.messages import Capacity, Hello
 from agents.connections import CLOSE_INSTANCE_CONFLICT, CLOSE_SUPERSEDED
-from tests.e2e.stack import ROOT, Stack, free_port, running_stack, wait_for
+from tests.e2e.stack import ROOT, Stack, free_port, running_stack
 from tests.services import fresh_database, redis_url
 
 pytestmark = [pytest.mark.e2e, pytest.mark.postgres, pytest.mark.xdist_group("postgres")]
@@ -36,29 +36,52 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture(scope="module")
-def second(grown: Stack) -> Iterator[str]:
-    """The address of a second server process on the same database and Redis."""
+@contextmanager
+def serving(grown: Stack) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run a second server process on the same database and Redis; yields it and its address."""
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "daphne", "-p", str(port), "dialer_platform.asgi:application"],
+        [sys.executable, "manage.py", "serve", "--port", str(port)],
         cwd=ROOT,
         env=grown.process_environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    url = f"http://127.0.0.1:{port}"
+    assert process.stdout is not None
+    try:
+        url = f"http://127.0.0.1:{port}"
+        assert f"{url}/" in process.stdout.readline()
+        yield process, url
+    finally:
+        process.kill()
+        process.communicate()
 
-    def answers() -> bool:
-        try:
-            return requests.get(f"{url}/healthz", timeout=2).ok
-        except requests.ConnectionError:
-            return False
 
-    wait_for(answers)
-    yield url
-    process.terminate()
-    process.wait(10)
+@pytest.fixture(scope="module")
+def second(grown: Stack) -> Iterator[str]:
+    """The address of a second server process."""
+    with serving(grown) as (_, url):
+        yield url
+
+
+def test_further_process_ends_when_told(grown: Stack) -> None:
+    with serving(grown) as (process, url):
+        assert requests.get(f"{url}/readyz", timeout=10).ok
+        process.terminate()
+        text, _ = process.communicate(timeout=20)
+        assert (process.returncode, text) == (0, "Stopped.\n")
+
+
+def test_further_process_has_the_limits_of_the_first(grown: Stack, second: str) -> None:
+    answer = requests.post(f"{second}/accounts/login/", data=b"x" * 100_000, timeout=10)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+def test_log_is_read_at_either_process(grown: Stack, second: str) -> None:
+    task = grown.wait_final(grown.submit("echo everywhere"))
+    headers = grown.credentials
+    answer = requests.get(f"{second}/api/v1/tasks/{task['id']}/log/", headers=headers, timeout=10)
+    assert answer.content == b"everywhere\n"
 
 
 def test_script_runs_on_postgres(grown: Stack) -> None:

@@ -68,6 +68,24 @@ class OwnPostgres:
         self._server.wait()
         psutil.wait_procs(family, timeout=10)
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop all of its processes meanwhile: it neither answers nor refuses."""
+        assert self._server is not None
+        main = psutil.Process(self._server.pid)
+        family = [main]
+        main.suspend()
+        for process in main.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
+                family.append(process)
+        try:
+            yield
+        finally:
+            for process in family:
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
+
     def cut_connections(self) -> None:
         """End every connection but our own, as an administrator or a proxy may, once there are."""
         with psycopg.connect(self.url, autocommit=True) as connection:

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import requests
 
+from tests.e2e.stack import wait_for
 from tests.faults import rows
 from tests.faults.kills import kill_housekeeping, kill_server, wait_lease
 from tests.faults.lab import Lab, repeat, running_lab
@@ -22,6 +24,9 @@ pytestmark = [
     pytest.mark.row(rows.SERVICES),
     pytest.mark.xdist_group("faults of services"),
 ]
+
+READY_SECONDS = 15
+"""The server gives the database three seconds; a crowded machine needs more to say so."""
 
 
 def faults_of(lab: Lab, postgres: OwnPostgres, other: OwnRedis) -> list[Callable[[], None]]:
@@ -48,6 +53,27 @@ def test_services_die_and_come_back(tmp_path: Path) -> None:
             turns = iter(range(10**6))
             count = planned(short=4, long=120)
             assert repeat(lab, count, lambda: faults[next(turns) % len(faults)]()) == []
+
+
+def test_frozen_database_is_said_in_time(tmp_path: Path) -> None:
+    """The server says that it is not ready, and goes on by itself when the database does."""
+    with own_services() as (postgres, other):
+        environment = {"DATABASE_URL": postgres.url, "REDIS_URL": other.url}
+        with running_lab(tmp_path, **environment) as lab:
+            for _ in range(planned(short=1, long=20)):
+                lab.keep_busy()
+                with postgres.frozen():
+                    refused = wait_for(lambda: not_ready(lab))
+                assert {"database", "housekeeping"} <= refused
+                wait_for(lambda: not not_ready(lab))
+                lab.made()
+            assert lab.verdict() == []
+
+
+def not_ready(lab: Lab) -> set[str]:
+    """Return what the server says is not ready; raises when it does not say so soon."""
+    answer = requests.get(f"{lab.stack.url}/readyz", timeout=READY_SECONDS)
+    return {name for name, word in answer.json()["checks"].items() if word != "ok"}
 
 
 def test_periodic_work_is_taken_over(tmp_path: Path) -> None:

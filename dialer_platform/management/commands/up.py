@@ -20,7 +20,7 @@ from agents.services.enrolment import create_enrolment_token
 from dialer_platform.accounts.models import Tenant
 from dialer_platform.accounts.models.tenant import DEFAULT_TENANT_ID
 from dialer_platform.accounts.services import users
-from dialer_platform.launch import address, certificate, data_dir
+from dialer_platform.launch import address, certificate, data_dir, web_server
 from dialer_platform.launch.local_agent import LocalAgent, agent_command, set_identity_aside
 from templates_app.services.starters import load_starter_templates
 
@@ -47,31 +47,18 @@ class Command(BaseCommand):
         """Run until a stop signal; a second one does not wait for the agent."""
         lock = self.take_possession()
         self.prepare()
-        from dialer_platform.asgi import application
-        from dialer_platform.serving import WebServer
-
         own = certificate.load(settings.TLS_CERT, settings.TLS_KEY)
 
-        def ready(host: str, port: int) -> None:
-            url = address.url_of(host, port, is_tls=own is not None)
+        def ready(url: str) -> None:
             self.announce(url)
             if not options["no_agent"]:
                 self.agent = local_agent(url, fingerprint=own.fingerprint if own else "")
                 self.agent.start()
 
-        server = WebServer(
-            application,
-            host=settings.DIALER_HOST,
-            port=settings.DIALER_PORT,
-            trusted_proxies=settings.TRUSTED_PROXIES,
-            certificate=own,
-            on_ready=ready,
-        )
+        server = web_server.web_server(port=settings.DIALER_PORT, certificate=own, on_ready=ready)
         self.stop_on_signals(server.stop)
-        is_served = server.run()
-        lock.close()
-        if not is_served:
-            raise CommandError("The address was taken meanwhile; try again.")
+        with lock:
+            web_server.run(server)
         self.stdout.write("Stopped. Running tasks go on; the next start adopts them.")
 
     def take_possession(self) -> Any:
