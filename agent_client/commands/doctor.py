@@ -16,9 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-import requests
 
-from agent_client.addresses import is_loopback
 from agent_client.capacity import INTERPRETERS
 from agent_client.commands.main import overrides
 from agent_client.commands.status import NoAnswer, ask
@@ -30,7 +28,7 @@ from agent_client.registration import trust_of
 from agent_client.state import Identity, StateDirectory
 from agent_client.storage import report
 from agent_client.sub_agent.group import make_group
-from agent_client.transport.polling import adapter_for
+from agent_client.transport.polling import open_session
 from agent_client.transport.trust import Trust
 
 SERVER_SECONDS = 5.0
@@ -154,11 +152,7 @@ def look_at_encryption(config: AgentConfig) -> Iterator[Finding]:
 
 def _health_status(address: str, trust: Trust) -> int:
     """Return the status that the server's health has; raises AgentError or OSError."""
-    with requests.Session() as session:
-        session.trust_env = not is_loopback(address)
-        context = trust.context_for(address)
-        if context is not None:
-            session.mount("https://", adapter_for(context))
+    with open_session(address, trust.context_for(address)) as session:
         answer = session.get(f"{address}/healthz", timeout=SERVER_SECONDS, allow_redirects=False)
         return answer.status_code
 

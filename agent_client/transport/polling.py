@@ -47,7 +47,7 @@ from agent_client.transport.base import (
 if TYPE_CHECKING:
     import ssl
 
-    from requests import Response
+    from requests import PreparedRequest, Response
     from requests import Session as HttpSession
     from requests.adapters import HTTPAdapter
 
@@ -142,12 +142,8 @@ class PollingTransport:
         import requests  # 6 MiB that the WebSocket does not need
 
         if self._http is None:
-            self._http = requests.Session()
-            self._http.trust_env = not is_loopback(self._endpoint.server)
+            self._http = open_session(self._endpoint.server, self._endpoint.tls_context())
             self._http.headers.update(self._endpoint.headers)
-            context = self._endpoint.tls_context()
-            if context is not None:
-                self._http.mount("https://", adapter_for(context))
         try:
             response = self._http.post(
                 self._endpoint.server + path,
@@ -163,6 +159,27 @@ class PollingTransport:
             server, status = self._endpoint.server, response.status_code
             raise ConnectionFailed(refused_redirect(server, status, location))
         return _checked(response)
+
+
+def open_session(server: str, context: ssl.SSLContext | None) -> HttpSession:
+    """Return a session for one server, with proxies of the environment unless it is this machine.
+
+    It sends the credential that it is given, or none: never the one of a user's `.netrc`.
+    """
+    from requests import Session
+
+    session = Session()
+    session.trust_env = not is_loopback(server)
+    # Without an `auth`, `requests` puts what `.netrc` holds for the host over our own header.
+    session.auth = _as_it_is
+    if context is not None:
+        session.mount("https://", adapter_for(context))
+    return session
+
+
+def _as_it_is(request: PreparedRequest) -> PreparedRequest:
+    """Return a request with the headers that it has."""
+    return request
 
 
 def adapter_for(context: ssl.SSLContext) -> HTTPAdapter:
