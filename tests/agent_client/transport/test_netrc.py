@@ -12,7 +12,8 @@ from agent_client.transport.polling import open_session
 from tests.agent_client.fake_server import FakeServer, fake_server
 from tests.agent_client.transport.test_transports import HELLO, make
 
-NOT_LOOPBACK = "0.0.0.0"  # noqa: S104 - an address of this machine that counts as another's
+NOT_LOOPBACK = "0.0.0.0"
+"""An address of this machine that counts as another's."""
 
 
 @pytest.fixture
