@@ -36,12 +36,14 @@ from agent_client.protocol.messages import (
 )
 from agent_client.transport.base import (
     ANSWER_TIMEOUT_SECONDS,
+    BUSY,
     CONNECT_TIMEOUT_SECONDS,
     REDIRECTS,
     ConnectionFailed,
     CredentialRefused,
     Endpoint,
     refused_redirect,
+    retry_after,
 )
 
 if TYPE_CHECKING:
@@ -217,8 +219,8 @@ def _checked(response: Response) -> Answer:
     if status != 200:
         raise ConnectionFailed(
             _detail(response),
-            code="server_busy" if status in (429, 503) else "",
-            retry_after_seconds=_seconds(response.headers.get("Retry-After", "")),
+            code="server_busy" if status in BUSY else "",
+            retry_after_seconds=retry_after(response.headers.get("Retry-After", "")),
         )
     try:
         return codec.decode_answer(response.content)
@@ -233,11 +235,6 @@ def _detail(response: Response) -> str:
     except msgspec.MsgspecError:
         detail = ""
     return detail or f"the server answered HTTP {response.status_code}"
-
-
-def _seconds(text: str) -> float | None:
-    """Return a Retry-After header's seconds; dates are not used by this server."""
-    return float(text) if text.isdigit() else None
 
 
 def _cause(error: Exception) -> str:
