@@ -1,7 +1,8 @@
 """The first start: an enrolment token becomes this host's own id and credential.
 
 Later starts need nothing: the identity is on disk. A token that the server refuses ends
-the agent with a clear message; a server that does not answer is tried again and again.
+the agent with a clear message; a server that does not answer, or is busy, is tried again
+and again.
 Repeating a registration whose answer got lost is safe: the server knows the instance.
 """
 
@@ -13,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -25,8 +26,10 @@ from agent_client.state import Identity, StateDirectory
 from agent_client.transport.backoff import Backoff
 from agent_client.transport.base import (
     ANSWER_TIMEOUT_SECONDS,
+    BUSY,
     CONNECT_TIMEOUT_SECONDS,
     ConnectionFailed,
+    retry_after,
 )
 from agent_client.transport.trust import Trust
 
@@ -41,6 +44,14 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     agent_id: str
     agent_token: str
     heartbeat_interval: float | None = None
+
+
+class Reply(NamedTuple):
+    """An answer of HTTP; retry_after_seconds is how long the server wants to be left alone."""
+
+    status: int
+    body: bytes
+    retry_after_seconds: float | None = None
 
 
 class _ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,8 +88,8 @@ def trust_of(config: AgentConfig, identity: Identity | None = None) -> Trust:
     return Trust(Path(identity.ca_file) if identity.ca_file else None, identity.fingerprint)
 
 
-def post_json(url: str, body: bytes, trust: Trust = Trust()) -> tuple[int, bytes]:  # noqa: B008
-    """Post a JSON body and return status and body; raises ConnectionFailed.
+def post_json(url: str, body: bytes, trust: Trust = Trust()) -> Reply:  # noqa: B008
+    """Post a JSON body and return the answer, whatever its status; raises ConnectionFailed.
 
     By the standard library: this happens once in the life of a host, and the memory of a
     richer client would stay for all of it.
@@ -96,10 +107,11 @@ def post_json(url: str, body: bytes, trust: Trust = Trust()) -> tuple[int, bytes
         opener = urllib.request.build_opener(*handlers, NoRedirect)
         timeout_seconds = CONNECT_TIMEOUT_SECONDS + ANSWER_TIMEOUT_SECONDS
         with opener.open(request, timeout=timeout_seconds) as answer:
-            return answer.status, answer.read()
+            return Reply(answer.status, answer.read())
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, error.read()
+            after = retry_after(error.headers.get("Retry-After", ""))
+            return Reply(error.code, error.read(), after)
     except (OSError, ValueError) as error:
         raise ConnectionFailed(str(getattr(error, "reason", error))) from error
 
@@ -110,7 +122,7 @@ async def register(
     state: StateDirectory,
     backoff: Backoff,
     system: Mapping[str, Any],
-    post: Callable[[str, bytes, Trust], tuple[int, bytes]] = post_json,
+    post: Callable[[str, bytes, Trust], Reply] = post_json,
 ) -> Identity:
     """Register this host and return its stored identity; raises Terminal when refused."""
     if not config.enroll_token:
@@ -128,8 +140,7 @@ async def register(
     while True:
         server = backoff.address
         try:
-            status, data = await asyncio.to_thread(post, server + PATH, body, trust)
-            answer = read_answer(status, data)
+            answer = read_answer(await asyncio.to_thread(post, server + PATH, body, trust))
         except ConnectionFailed as error:
             await _pause(backoff, server, error)
             continue
@@ -151,7 +162,10 @@ async def register(
 async def _pause(backoff: Backoff, server: str, error: ConnectionFailed) -> None:
     """Wait for the next try and say so."""
     pause_seconds = backoff.failed(at_least_seconds=error.retry_after_seconds or 0.0)
-    announce(logger, "disconnected", server=server, error=error.detail)
+    if error.code == error.default_code:
+        announce(logger, "disconnected", server=server, error=error.detail)
+    else:
+        announce(logger, "error", code=error.code, detail=error.detail, remedy=error.remedy)
     announce(
         logger,
         "reconnecting",
@@ -162,17 +176,21 @@ async def _pause(backoff: Backoff, server: str, error: ConnectionFailed) -> None
     await asyncio.sleep(pause_seconds)
 
 
-def read_answer(status: int, data: bytes) -> Registration:
+def read_answer(reply: Reply) -> Registration:
     """Return the registration; raises Terminal when refused and ConnectionFailed else."""
+    status = reply.status
     if status in (200, 201):
         try:
-            return msgspec.json.decode(data, type=Registration)
+            return msgspec.json.decode(reply.body, type=Registration)
         except msgspec.MsgspecError as error:
             raise ConnectionFailed(str(error), code="server_answer_invalid") from error
     try:
-        problem = msgspec.json.decode(data, type=_ErrorBody)
+        problem = msgspec.json.decode(reply.body, type=_ErrorBody)
     except msgspec.MsgspecError:
         problem = _ErrorBody()
+    if status in BUSY:
+        after = reply.retry_after_seconds
+        raise ConnectionFailed(problem.detail, code="server_busy", retry_after_seconds=after)
     detail = problem.detail or f"The server answered HTTP {status}."
     if status in (400, 401, 403, 404, 409, 410, 413, 422):
         raise Terminal(detail, code="enrollment_refused")

@@ -26,6 +26,7 @@ from agents.services.main_agents import (
     update_agent,
 )
 from dialer_platform.accounts.admin import badge
+from dialer_platform.accounts.admin_refusals import ServiceAdmin
 from dialer_platform.errors import DomainError
 
 Verb = Callable[..., Agent]
@@ -67,7 +68,7 @@ class RevokedFilter(admin.SimpleListFilter):
 
 
 @admin.register(Agent)
-class AgentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for mypy only
+class AgentAdmin(ServiceAdmin):
     """Hosts and sub-agents; only the name and the labels are for people to change."""
 
     list_display = (
@@ -113,12 +114,9 @@ class AgentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for myp
         return [name for name in names if name not in (*self.changeable, *self.exclude)]
 
     def save_model(self, request: HttpRequest, obj: Agent, form: Any, change: bool) -> None:
-        """Change the host as its page does; a revoked one stays as it is."""
+        """Change the host as its page does; raises for a revoked one, which stays as it is."""
         words = {"name": obj.name, "labels": obj.given_labels}
-        try:
-            update_agent(obj, by=request.user.get_username(), **words)
-        except DomainError as error:
-            self.message_user(request, error.detail, messages.WARNING)
+        update_agent(obj, by=request.user.get_username(), **words)
 
     @admin.action(description=_("Drain: offer no new tasks"))
     def drain(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:

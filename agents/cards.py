@@ -18,7 +18,7 @@ from agents import history
 from agents.figures import number_of, text_of
 from agents.limits import limits_text
 from agents.portrait import Portrait
-from agents.services.host_releases import former_versions
+from agents.services.host_releases import former_versions, runs_own_release
 from agents.thread_pool import ThreadPoolFacts, thread_pool
 from dialer_platform.console.wording import KILO, size_of
 
@@ -63,6 +63,8 @@ class Card:
     os: str
     load: str
     limits: str = ""
+    can_upgrade: bool = False
+    """Whether there is another version to go to: the server's own."""
     former_versions: list[str] = field(default_factory=list)
     cpu_history: list[float] = field(default_factory=list)
     memory_history: list[float] = field(default_factory=list)
@@ -82,10 +84,17 @@ def card(portrait: Portrait) -> Card:
         os=text_of(agent.system.get("os")),
         load=f"{number_of(portrait.resources.get('load_1m')):.1f}" if portrait.resources else "—",
         limits=limits_text(portrait.resources, slots=agent.slots) if portrait.is_online else "",
+        can_upgrade=_can_upgrade(portrait),
         former_versions=_former_versions(portrait),
         cpu_history=[number_of(one.get("cpu")) for one in samples],
         memory_history=[number_of(one.get("memory")) for one in samples],
     )
+
+
+def _can_upgrade(portrait: Portrait) -> bool:
+    """Return whether the server may give the host its own version, and the host lacks it."""
+    release = portrait.release
+    return bool(release and release.can_change and not runs_own_release(release))
 
 
 def _former_versions(portrait: Portrait) -> list[str]:

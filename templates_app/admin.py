@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 
+from dialer_platform.accounts.admin_refusals import ServiceAdmin
 from dialer_platform.accounts.principal import principal_for
-from dialer_platform.errors import DomainError
 from templates_app.models import Template
 from templates_app.services.templates import create_template, delete_template, update_template
 
@@ -18,7 +18,7 @@ CHANGEABLE = ("name", "script_type", "script_content", "description")
 
 
 @admin.register(Template)
-class TemplateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for mypy only
+class TemplateAdmin(ServiceAdmin):
     """Script templates of all tenants."""
 
     list_display = ("name", "script_type", "tenant", "description", "created_by", "updated_at")
@@ -35,16 +35,13 @@ class TemplateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
     def save_model(
         self, request: HttpRequest, obj: Template, form: ModelForm[Template], change: bool
     ) -> None:
-        """Create or change by the service; what it refuses is shown."""
+        """Create or change by the service; raises what it refuses."""
         by = _actor(request)
         fields = {name: getattr(obj, name) for name in CHANGEABLE}
-        try:
-            if change:
-                update_template(obj, by=by, **fields)
-            else:
-                obj.pk = create_template(by=by, tenant=obj.tenant, **fields).pk
-        except DomainError as error:
-            messages.error(request, error.detail)
+        if change:
+            update_template(obj, by=by, **fields)
+        else:
+            obj.pk = create_template(by=by, tenant=obj.tenant, **fields).pk
 
     def delete_model(self, request: HttpRequest, obj: Template) -> None:
         """Delete by the service."""

@@ -15,22 +15,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-import requests
-
-from agent_client.addresses import is_loopback
 from agent_client.capacity import INTERPRETERS
 from agent_client.commands.main import overrides
-from agent_client.commands.status import NoAnswer, ask
+from agent_client.commands.status import NoAnswer, ask, figure, parsed
 from agent_client.config import AgentConfig, http_url, load_config
 from agent_client.errors import AgentError, ConfigError, ExitCode
-from agent_client.health.report import Health
 from agent_client.policy_file import load_policy, policy_file_of
 from agent_client.registration import trust_of
 from agent_client.state import Identity, StateDirectory
 from agent_client.storage import report
 from agent_client.sub_agent.group import make_group
-from agent_client.transport.polling import adapter_for
+from agent_client.transport.polling import open_session
 from agent_client.transport.trust import Trust
 
 SERVER_SECONDS = 5.0
@@ -154,11 +149,7 @@ def look_at_encryption(config: AgentConfig) -> Iterator[Finding]:
 
 def _health_status(address: str, trust: Trust) -> int:
     """Return the status that the server's health has; raises AgentError or OSError."""
-    with requests.Session() as session:
-        session.trust_env = not is_loopback(address)
-        context = trust.context_for(address)
-        if context is not None:
-            session.mount("https://", adapter_for(context))
+    with open_session(address, trust.context_for(address)) as session:
         answer = session.get(f"{address}/healthz", timeout=SERVER_SECONDS, allow_redirects=False)
         return answer.status_code
 
@@ -174,12 +165,13 @@ def _identity(config: AgentConfig) -> Identity | None:
 def look_at_agent(config: AgentConfig) -> Iterator[Finding]:
     """Say whether the agent runs, and what it complains of."""
     try:
-        health = msgspec.json.decode(ask(config.state_dir, "/status"), type=Health)
-    except (NoAnswer, msgspec.MsgspecError) as error:
+        status = parsed(ask(config.state_dir, "/status"))
+    except NoAnswer as error:
         yield Finding("agent", str(error), "Start it: python -m agent_client main")
         return
-    yield Finding("agent", f"version {health.version}, up {health.uptime_seconds:.0f} s")
-    for problem in health.problems:
+    uptime = figure(status, "uptime_seconds", "{:.0f} s")
+    yield Finding("agent", f"version {status.get('version', '-')}, up {uptime}")
+    for problem in status.get("problems", ()):
         yield Finding("agent", problem, "See the lines above, and the agent's log.")
 
 

@@ -9,7 +9,9 @@ import argparse
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -17,11 +19,12 @@ from agent_client.commands.main import overrides
 from agent_client.config import AgentConfig, load_config
 from agent_client.errors import AgentError, ConfigError, ExitCode
 from agent_client.health.endpoint import SOCKET_FILE
-from agent_client.health.report import Health
 from agent_client.state import StateDirectory
 from agent_client.storage import report
 
 ANSWER_SECONDS = 5.0
+Status = Mapping[str, Any]
+"""The fields of `Health` that the running agent knows: it may be of another version."""
 
 
 class NoAnswer(Exception):
@@ -33,17 +36,17 @@ def run(options: argparse.Namespace) -> int:
     try:
         config = load_config(overrides(options), os.environ, Path.cwd(), upgrade=False)
         body = ask(config.state_dir, "/status")
+        status = parsed(body)
     except ConfigError as error:
         print(f"agent_client: {error}", file=sys.stderr)
         return error.exit_code
     except NoAnswer as error:
         print(f"agent_client: {error}", file=sys.stderr)
         return ExitCode.LOCKED
-    health = msgspec.json.decode(body, type=Health)
-    print(body.decode().rstrip() if options.json else as_text(health))
+    print(body.decode().rstrip() if options.json else as_text(status))
     if not options.json:
         print(storage_line(config))
-    return ExitCode.OK if health.is_ready else ExitCode.UNREACHABLE
+    return ExitCode.OK if is_ready(status) else ExitCode.UNREACHABLE
 
 
 def ask(state_dir: Path, path: str) -> bytes:
@@ -66,6 +69,25 @@ def ask(state_dir: Path, path: str) -> bytes:
     return answer.partition(b"\r\n\r\n")[2]
 
 
+def parsed(body: bytes) -> Status:
+    """Return a status document; raises NoAnswer when it is none."""
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise NoAnswer(f"the agent's answer is no status ({error})") from error
+
+
+def is_ready(status: Status) -> bool:
+    """Return whether the agent can work."""
+    return bool(status.get("is_ready", not status.get("problems")))
+
+
+def figure(status: Status, name: str, text: str, scale: float = 1) -> str:
+    """Return a number of the status times scale in words, "-" where the agent gives none."""
+    value = status.get(name)
+    return text.format(value * scale) if isinstance(value, int | float) else "-"
+
+
 def storage_line(config: AgentConfig) -> str:
     """Return how much of each kind lies on the disk; `doctor` says what bounds it."""
     try:
@@ -76,17 +98,26 @@ def storage_line(config: AgentConfig) -> str:
     return "  on disk  " + ", ".join(f"{one.name} {one.size_bytes / 2**20:.1f} MiB" for one in kept)
 
 
-def as_text(health: Health) -> str:
+def as_text(status: Status) -> str:
     """Return the status for a person: what is wrong first."""
-    verdict = "is well" if health.is_ready else "cannot work"
-    lines = [f"{health.name} ({health.agent_id}) {verdict}: {health.server}, {health.transport}"]
-    lines += [f"  ! {problem}" for problem in health.problems]
-    lines.append(
-        f"  version {health.version}, up {health.uptime_seconds:.0f} s, "
-        f"{health.memory_bytes / 2**20:.0f} MiB, {health.cpu_percent:.1f} % of a core, "
-        f"slots {health.slots_booked}/{health.slots}, disk {health.disk_usage_percent:.0f} %, "
-        f"loop lag p99 {health.loop_lag_p99_seconds * 1000:.1f} ms"
+    name, agent_id, server, transport, version = (
+        status.get(key, "-") for key in ("name", "agent_id", "server", "transport", "version")
     )
-    width = max(len(name) for name in health.loops)
-    lines += [f"  {name:{width}}  {line}" for name, line in health.loops.items()]
+    verdict = "is well" if is_ready(status) else "cannot work"
+    lines = [f"{name} ({agent_id}) {verdict}: {server}, {transport}"]
+    lines += [f"  ! {problem}" for problem in status.get("problems", ())]
+    slots = "/".join(figure(status, key, "{}") for key in ("slots_booked", "slots"))
+    figures = (
+        f"version {version}",
+        f"up {figure(status, 'uptime_seconds', '{:.0f} s')}",
+        figure(status, "memory_bytes", "{:.0f} MiB", 2**-20),
+        figure(status, "cpu_percent", "{:.1f} % of a core"),
+        f"slots {slots}",
+        f"disk {figure(status, 'disk_usage_percent', '{:.0f} %')}",
+        f"loop lag p99 {figure(status, 'loop_lag_p99_seconds', '{:.1f} ms', 1000)}",
+    )
+    lines.append("  " + ", ".join(figures))
+    loops = status.get("loops", {})
+    width = max(map(len, loops), default=0)
+    lines += [f"  {part:{width}}  {line}" for part, line in loops.items()]
     return "\n".join(lines)

@@ -25,6 +25,8 @@ from agent_client.transport.trust import Trust, WrongCertificate
 CONNECT_TIMEOUT_SECONDS = 10.0
 ANSWER_TIMEOUT_SECONDS = 10.0
 REDIRECTS = range(300, 400)
+BUSY = frozenset({429, 503})
+"""Statuses by which a server, or a proxy before it, asks to come again."""
 
 
 class ConnectionFailed(Retryable):
@@ -92,6 +94,11 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Close the connection; calling it twice is harmless."""
+
+
+def retry_after(text: str) -> float | None:
+    """Return a Retry-After header's seconds; dates are not used by this server."""
+    return float(text) if text.isascii() and text.isdigit() else None
 
 
 def refused_redirect(server: str, status: int, location: str) -> str:

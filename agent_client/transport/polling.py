@@ -36,18 +36,20 @@ from agent_client.protocol.messages import (
 )
 from agent_client.transport.base import (
     ANSWER_TIMEOUT_SECONDS,
+    BUSY,
     CONNECT_TIMEOUT_SECONDS,
     REDIRECTS,
     ConnectionFailed,
     CredentialRefused,
     Endpoint,
     refused_redirect,
+    retry_after,
 )
 
 if TYPE_CHECKING:
     import ssl
 
-    from requests import Response
+    from requests import PreparedRequest, Response
     from requests import Session as HttpSession
     from requests.adapters import HTTPAdapter
 
@@ -142,12 +144,8 @@ class PollingTransport:
         import requests  # 6 MiB that the WebSocket does not need
 
         if self._http is None:
-            self._http = requests.Session()
-            self._http.trust_env = not is_loopback(self._endpoint.server)
+            self._http = open_session(self._endpoint.server, self._endpoint.tls_context())
             self._http.headers.update(self._endpoint.headers)
-            context = self._endpoint.tls_context()
-            if context is not None:
-                self._http.mount("https://", adapter_for(context))
         try:
             response = self._http.post(
                 self._endpoint.server + path,
@@ -163,6 +161,27 @@ class PollingTransport:
             server, status = self._endpoint.server, response.status_code
             raise ConnectionFailed(refused_redirect(server, status, location))
         return _checked(response)
+
+
+def open_session(server: str, context: ssl.SSLContext | None) -> HttpSession:
+    """Return a session for one server, with proxies of the environment unless it is this machine.
+
+    It sends the credential that it is given, or none: never the one of a user's `.netrc`.
+    """
+    from requests import Session
+
+    session = Session()
+    session.trust_env = not is_loopback(server)
+    # Without an `auth`, `requests` puts what `.netrc` holds for the host over our own header.
+    session.auth = _as_it_is
+    if context is not None:
+        session.mount("https://", adapter_for(context))
+    return session
+
+
+def _as_it_is(request: PreparedRequest) -> PreparedRequest:
+    """Return a request with the headers that it has."""
+    return request
 
 
 def adapter_for(context: ssl.SSLContext) -> HTTPAdapter:
@@ -200,8 +219,8 @@ def _checked(response: Response) -> Answer:
     if status != 200:
         raise ConnectionFailed(
             _detail(response),
-            code="server_busy" if status in (429, 503) else "",
-            retry_after_seconds=_seconds(response.headers.get("Retry-After", "")),
+            code="server_busy" if status in BUSY else "",
+            retry_after_seconds=retry_after(response.headers.get("Retry-After", "")),
         )
     try:
         return codec.decode_answer(response.content)
@@ -216,11 +235,6 @@ def _detail(response: Response) -> str:
     except msgspec.MsgspecError:
         detail = ""
     return detail or f"the server answered HTTP {response.status_code}"
-
-
-def _seconds(text: str) -> float | None:
-    """Return a Retry-After header's seconds; dates are not used by this server."""
-    return float(text) if text.isdigit() else None
 
 
 def _cause(error: Exception) -> str:

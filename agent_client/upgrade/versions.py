@@ -54,7 +54,8 @@ export DIALER_AGENT_HOME="$home"
 # What an earlier version of this very process was started with may be gone by now.
 [ "$AGENT_ENROLL_TOKEN_FILE" = "$home/enroll_token" ] && unset AGENT_ENROLL_TOKEN_FILE
 [ -f "$home/enroll_token" ] && export AGENT_ENROLL_TOKEN_FILE="$home/enroll_token"
-exec "$(readlink -f "$home/current")/bin/python" -m agent_client "$@"
+# -P: whatever lies in the directory that this is started from is no part of the agent.
+exec "$(readlink -f "$home/current")/bin/python" -P -m agent_client "$@"
 """
 
 KEEPER = """\
@@ -137,7 +138,8 @@ def lock_of(file: Path) -> Path:
 
 def run(command: list[str]) -> str:
     """Run a program and return what it said; raises CannotInstall with the end of it."""
-    environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    # A Python must not take modules from the directory that the agent was started in.
+    environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONSAFEPATH": "1"}
     # No step needs a token, and the file of one is gone once the host is enrolled.
     for name in (*TOKEN_VARIABLES, "AGENT_ENROLL_TOKEN_FILE"):
         environment.pop(name, None)

@@ -33,7 +33,7 @@ _SHELL = """\
 # Finds a Python that can run the agent and hands the installer to it.
 for python in ${{PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}}; do
   "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
-  exec "$python" - "$@" <<'END_OF_INSTALLER'
+  exec "$python" -P - "$@" <<'END_OF_INSTALLER'
 {program}
 END_OF_INSTALLER
 done

@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -17,6 +17,7 @@ from agents.plugins.choices import TONES, Condition
 from agents.plugins.models import AgentPlugin, PluginPackage, PluginReport
 from agents.plugins.services import Change, check_change, remove_plugin, set_plugin
 from dialer_platform.accounts.admin import badge
+from dialer_platform.accounts.admin_refusals import ServiceAdmin
 from dialer_platform.errors import DomainError
 
 CHANGEABLE = ("enabled", "interval_seconds", "package", "config")
@@ -75,7 +76,7 @@ class AgentPluginForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for
 
 
 @admin.register(AgentPlugin)
-class AgentPluginAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # as above
+class AgentPluginAdmin(ServiceAdmin):
     """What is wanted where; every change goes through the services, so hosts hear of it."""
 
     form = AgentPluginForm
@@ -96,14 +97,6 @@ class AgentPluginAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # as above
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Hosts have to hear of a removal: the action does that."""
         return False
-
-    def changeform_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        """Show what the service refuses; nothing of the request is kept then."""
-        try:
-            return super().changeform_view(request, *args, **options)
-        except DomainError as error:
-            self.message_user(request, error.detail, messages.ERROR)
-            return HttpResponseRedirect(request.path)
 
     def save_model(self, request: HttpRequest, obj: AgentPlugin, form: Any, change: bool) -> None:
         """Change by the service."""

@@ -93,6 +93,11 @@ def offered(version: str) -> Release:
     return found
 
 
+def runs_own_release(release: HostRelease) -> bool:
+    """Return whether a host runs the server's own release and is not about to leave it."""
+    return release.sha256 == releases.current().sha256 and not release.is_changing
+
+
 def former_versions(agent: Agent) -> list[str]:
     """Return the versions that a host ran before and that are still on offer, newest first."""
     former = former_values(agent.system, "agent_version")

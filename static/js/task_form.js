@@ -106,7 +106,9 @@ document.addEventListener("code-file", ({ detail }) => {
 document.addEventListener("code-too-large", ({ detail }) => {
   toast(text("textLarge", { name: detail.file.name }), "failed");
 });
-document.addEventListener("htmx:afterSwap", () => {
+// After the settling: until then what is new has the classes of what it replaces, and a live
+// sentence would be taken for a refusal.
+document.addEventListener("htmx:afterSettle", () => {
   if (!form()) return;
   drawPriority();
   drawErrors();

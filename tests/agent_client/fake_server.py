@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import struct
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -199,6 +199,8 @@ class FakeServer:
         """What a socket is closed with at once, 0 for not at all."""
         self.token = TOKEN
         self.http_status = 200
+        self.retry_after = ""
+        """What the answers to HTTP requests say of when to come again."""
         self.requests: list[str] = []
         self.registrations: list[dict[str, Any]] = []
         self.dial = DialServer()
@@ -281,7 +283,8 @@ class FakeServer:
                     break
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 status, answer = self._request(lines[0].split(" ")[1], headers, body)
-                _respond(writer, status, answer, etag=f'"{self.dial.revision}"')
+                more = {"ETag": f'"{self.dial.revision}"', "Retry-After": self.retry_after}
+                _respond(writer, status, answer, more)
         self._pipes.discard(writer)
         writer.close()
 
@@ -398,9 +401,12 @@ def _split(body: bytes) -> list[LogChunk]:
     return chunks
 
 
-def _respond(writer: asyncio.StreamWriter, status: int, body: bytes, etag: str = "") -> None:
-    head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nETag: {etag}\r\n\r\n"
-    writer.write(head.encode() + body)
+def _respond(
+    writer: asyncio.StreamWriter, status: int, body: bytes, more: Mapping[str, str] = {}
+) -> None:
+    headers = {"Content-Length": len(body), **{name: text for name, text in more.items() if text}}
+    head = "".join(f"{name}: {text}\r\n" for name, text in headers.items())
+    writer.write(f"HTTP/1.1 {status} X\r\n{head}\r\n".encode() + body)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+from asyncio import to_thread
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from agent_client import registration
 from agent_client.config import AgentConfig, load_config
 from agent_client.errors import ExitCode, Terminal
-from agent_client.registration import post_json, read_answer, register, stored_identity
+from agent_client.registration import Reply, post_json, read_answer, register, stored_identity
 from agent_client.state import Identity, StateDirectory
 from agent_client.transport.backoff import Backoff
 from agent_client.transport.base import ConnectionFailed
@@ -89,18 +92,41 @@ async def test_registering_is_tried_again_when_the_server_is_away(server, state)
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409])
 def test_answer_is_final_when_the_server_refuses(status):
     with pytest.raises(Terminal, match="HTTP"):
-        read_answer(status, b"<html>")
+        read_answer(Reply(status, b"<html>"))
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 def test_answer_is_worth_another_try_when_the_server_fails(status):
     with pytest.raises(ConnectionFailed):
-        read_answer(status, b'{"detail": "later"}')
+        read_answer(Reply(status, b'{"detail": "later"}'))
 
 
 def test_answer_is_worth_another_try_when_it_is_not_ours():
     with pytest.raises(ConnectionFailed):
-        read_answer(200, b"<html>captive portal</html>")
+        read_answer(Reply(200, b"<html>captive portal</html>"))
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_busy_server_is_told_from_a_broken_one(status):
+    with pytest.raises(ConnectionFailed) as caught:
+        read_answer(Reply(status, b"<html>", retry_after_seconds=7.0))
+    assert (caught.value.code, caught.value.retry_after_seconds) == ("server_busy", 7.0)
+    assert caught.value.detail == "The server asks to come back later."
+
+
+async def test_registering_waits_as_long_as_a_busy_server_asks(server, state, monkeypatch, caplog):
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        server.http_status = 200
+
+    server.http_status, server.retry_after = 429, "7"
+    monkeypatch.setattr(registration, "asyncio", SimpleNamespace(sleep=pause, to_thread=to_thread))
+    identity = await enrol(state, server.url)
+    assert (pauses, identity.agent_id) == ([7.0], AGENT_ID)
+    assert "server_busy" in caplog.text
+    assert "tried again" in caplog.text
 
 
 def test_posting_fails_when_nobody_listens():

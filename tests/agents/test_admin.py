@@ -97,3 +97,11 @@ def test_wrong_labels_are_refused(client, agent, labels):
     assert client.post(f"{AGENTS}{agent.id}/change/", fields).status_code == 200
     agent.refresh_from_db()
     assert agent.name == "worker"
+
+
+def test_refused_change_is_not_called_a_success(client, agent):
+    revoke_agent(agent, by="x")
+    fields = {"name": "gpu-1", "given_labels": "{}"}
+    page = client.post(f"{AGENTS}{agent.id}/change/", fields, follow=True).content.decode()
+    assert "The agent was revoked." in page
+    assert "successfully" not in page

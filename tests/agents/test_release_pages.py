@@ -98,3 +98,25 @@ def test_host_that_takes_no_upgrades_is_offered_no_way_back(client, admin_user, 
     client.force_login(admin_user)
     HostRelease.objects.update(can_change=False)
     assert "agent-back-" not in client.get(f"/agents/{host.id}/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_offered"),
+    [
+        ({}, True),
+        ({"sha256": "own"}, False),
+        ({"sha256": "own", "wanted_sha256": "b" * 64}, True),
+        ({"can_change": False}, False),
+    ],
+    ids=["older", "the server's", "the server's, about to change", "takes none"],
+)
+def test_upgrade_is_offered_to_hosts_that_lack_the_servers_version(
+    client, admin_user, host, changes, is_offered
+):
+    client.force_login(admin_user)
+    if "sha256" in changes:
+        changes = {**changes, "sha256": releases.current().sha256}
+    HostRelease.objects.update(**changes)
+    for page in (f"/agents/{host.id}/", "/agents/"):
+        html = client.get(page).content.decode()
+        assert (f'data-testid="agent-upgrade-{host.id}"' in html) is is_offered

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from agent_client.app import App
-from agent_client.commands.status import NoAnswer, as_text, ask
+from agent_client.commands.status import NoAnswer, as_text, ask, is_ready, parsed
 from agent_client.health.endpoint import SOCKET_FILE
 from agent_client.health.lag import LagMeter
 from agent_client.health.lines import WITHIN
@@ -94,7 +94,7 @@ async def test_agent_without_a_server_is_alive_and_not_ready(tmp_path, server):
         assert b"No connection to the server" in await page(tmp_path, "/ready")
         found = await health_in(tmp_path)
     assert not found.is_ready
-    assert as_text(found).splitlines()[1].startswith("  ! No connection")
+    assert as_text(msgspec.to_builtins(found)).splitlines()[1].startswith("  ! No connection")
 
 
 async def test_socket_file_is_the_owners_and_gone_afterwards(server, tmp_path):
@@ -177,3 +177,22 @@ def test_status_without_an_agent_ends_with_its_own_code(tmp_path):
     )
     assert done.returncode == 6
     assert "is it started?" in done.stderr
+
+
+async def test_status_shows_what_an_agent_of_another_version_knows(app: App, tmp_path):
+    whole = parsed(await page(tmp_path, "/status"))
+    assert " MiB, " in as_text(whole)
+    for name in whole:
+        older = {key: value for key, value in whole.items() if key != name}
+        assert is_ready(older)
+        assert as_text(older)
+    assert as_text({}).splitlines() == [
+        "- (-) is well: -, -",
+        "  version -, up -, -, -, slots -/-, disk -, loop lag p99 -",
+    ]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"not found"])
+def test_answer_that_is_no_status_is_said_to_be_none(body):
+    with pytest.raises(NoAnswer, match="no status"):
+        parsed(body)

@@ -164,6 +164,16 @@ def test_python_script_runs_with_the_hosts_python(start_task):
     assert task.log() == b"hello\n"
 
 
+def test_python_script_finds_the_modules_beside_it(start_task):
+    task = start_task(
+        "import sys; print(sys.flags.safe_path, sys.path[0] == __file__.rpartition('/')[0])",
+        script_type="python",
+        order={"environment": {"PATH": os.environ["PATH"]}},
+    )
+    assert task.end()["exit_code"] == 0
+    assert task.log() == b"False True\n"
+
+
 @pytest.mark.parametrize(
     ("script", "spec", "remedy"),
     [

@@ -121,3 +121,8 @@ def test_home_of_another_user_gives_way_to_the_users_own(monkeypatch, tmp_path):
     found = os.stat_result((0, 0, 0, 0, own.pw_uid + 1, 0, 0, 0, 0, 0))
     monkeypatch.setattr(os, "stat", lambda *_: found)
     assert base_environment({"HOME": str(tmp_path)})["HOME"] == own.pw_dir
+
+
+def test_scripts_do_not_get_what_is_for_the_agents_own_python():
+    found = base_environment({**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": "/own"})
+    assert not [name for name in found if name.startswith("PYTHON")]

@@ -147,7 +147,7 @@ def test_launcher_runs_the_version_behind_the_link(tmp_path: Path):
     said = subprocess.run(
         [tmp_path / "run", "main"], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}
     ).stdout
-    expected = f"{tmp_path}/versions/2/bin/python {tmp_path} -m agent_client main\n"
+    expected = f"{tmp_path}/versions/2/bin/python {tmp_path} -P -m agent_client main\n"
     assert said == expected
 
 

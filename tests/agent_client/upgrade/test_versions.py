@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
+import agent_client
 from agent_client.upgrade import versions
 
 LOCK = "idna==3.20 \\\n    --hash=sha256:1\n"
@@ -95,3 +98,32 @@ def test_mark_that_was_cut_short_counts_for_nothing(tmp_path: Path, text: str):
 def test_switch_is_on_disk_when_it_returns(tmp_path: Path, steps: list[str]):
     versions.switch(tmp_path, versions.folder_of(tmp_path, "1.0", SHA256))
     assert steps == [f"fsync {tmp_path}"]
+
+
+@pytest.fixture
+def foreign_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Be in a directory with modules that would end every Python that takes them."""
+    place = tmp_path / "foreign"
+    place.mkdir()
+    for name in ("venv", "argparse", "agent_client"):
+        (place / f"{name}.py").write_text("raise SystemExit('a foreign module was run')\n")
+    monkeypatch.chdir(place)
+    return place
+
+
+def test_steps_take_no_module_from_the_present_directory(foreign_directory: Path):
+    assert "usage: venv" in versions.run([sys.executable, "-m", "venv", "--help"])
+
+
+def test_launcher_takes_no_module_from_the_present_directory(tmp_path, foreign_directory):
+    folder = versions.folder_of(tmp_path, "1.0", SHA256)
+    (folder / "bin").mkdir(parents=True)
+    program = folder / "bin/python"
+    # The package lies where a version has it: among the modules of its own Python.
+    package = Path(agent_client.__file__).parents[1]
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={package} exec {sys.executable} "$@"\n')
+    program.chmod(0o700)
+    versions.write_programs(tmp_path)
+    versions.switch(tmp_path, folder)
+    said = subprocess.run([tmp_path / "run", "--version"], capture_output=True, text=True)
+    assert said.stdout == f"{agent_client.__version__}\n"

@@ -120,6 +120,19 @@ def test_the_form_says_beside_the_field_what_is_wrong(console: Page) -> None:
     expect(console.locator("[data-field=script_content]")).to_contain_text("must not be empty")
 
 
+def test_nothing_is_said_to_be_wrong_before_anything_was_put_in(console: Page) -> None:
+    console.goto("/tasks/new/")
+    # The live check has answered: it has said what is wrong, of which nothing is to be seen.
+    expect(console.locator("#id_name_error.is-live .error")).to_have_count(1)
+    expect(console.locator("#id_script_content_error.is-live .error")).to_have_count(1)
+    expect(console.locator(".field-errors .error:visible")).to_have_count(0)
+    expect(console.locator("#task-form [aria-invalid]")).to_have_count(0)
+    console.locator("#id_name").fill("x")
+    console.locator("#id_name").fill("")
+    expect(console.locator("[data-field=name] .error")).to_be_visible()
+    expect(console.locator(".field-errors .error:visible")).to_have_count(1)
+
+
 def test_what_is_wrong_stays_in_sight_after_the_live_check_of_a_refused_form(
     console: Page,
 ) -> None:
