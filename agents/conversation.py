@@ -72,10 +72,7 @@ class Conversation:
             return
         unread: list[codec.Unread] = []
         try:
-            if isinstance(data, bytes):
-                messages: Sequence[AgentMessage] = [codec.decode_chunk(data)]
-            else:
-                messages = codec.decode_agent_frame(data, on_unread=unread.append)
+            messages = _decoded(data, unread)
         except codec.ProtocolError as error:
             self._refuse("", "invalid_message", str(error))
             return
@@ -212,3 +209,13 @@ def _beat_ack(beats: tuple[str, ...], agent_id: str) -> Ack:
         plugins_revision=wanted.revision(agent_id),
         release=release_duty.wanted(agent_id),
     )
+
+
+def _decoded(data: bytes | str, unread: list[codec.Unread]) -> Sequence[AgentMessage]:
+    """Return the messages of a frame, and put those that are none into unread.
+
+    Raises codec.ProtocolError for a frame that cannot be read at all.
+    """
+    if isinstance(data, bytes):
+        return [codec.decode_chunk(data)]
+    return codec.decode_agent_frame(data, on_unread=unread.append)

@@ -229,18 +229,12 @@ def match(
     """
     found = _Pass(_open_rooms(hosts, bookings), avoid)
     most = MAX_GRANTS if limit is None else limit
-    if found.slots and most:
-        for need in needs:
-            found.take(need)
-            if not found.slots or len(found.grants) >= most:
-                break
-    if found.transfers and len(found.grants) < most:
-        seen = {grant.task_id for grant in found.grants}
-        for need in transfers:
-            if need.task_id not in seen:
-                found.take(need)
-            if not found.transfers or len(found.grants) >= most:
-                break
+    found.take_all(needs, until=lambda: not found.slots or len(found.grants) >= most)
+    seen = {grant.task_id for grant in found.grants}
+    found.take_all(
+        (need for need in transfers if need.task_id not in seen),
+        until=lambda: not found.transfers or len(found.grants) >= most,
+    )
     return found.grants
 
 
@@ -255,6 +249,15 @@ class _Pass:
         self._avoid = avoid
         self._lines: dict[tuple[object, ...], list[Room]] = {}
         self._keeper = Keeper(rooms.values())
+
+    def take_all(self, needs: Iterable[Need], *, until: Callable[[], bool]) -> None:
+        """Take one need after the other, and read no further than it must."""
+        if until():
+            return
+        for need in needs:
+            self.take(need)
+            if until():
+                return
 
     def take(self, need: Need) -> None:
         """Grant the need the best host that fits, or keep one free for it when it is overdue."""

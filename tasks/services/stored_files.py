@@ -200,10 +200,8 @@ def _clean(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return name, size and digest of a new file; raises Invalid or TooLarge."""
     errors: dict[str, list[str]] = {}
     name = fields.get("name")
-    if not isinstance(name, str) or not name.strip() or name.strip(". ") == "":
-        errors["name"] = [_("Must be the name of a file.")]
-    elif len(name) > MAX_NAME_CHARACTERS or _NOT_IN_NAMES.search(name) or not _is_unicode(name):
-        errors["name"] = [_("Must be one name without slashes or control characters, at most 255.")]
+    if wrong := _name_fault(name):
+        errors["name"] = [wrong]
     size_bytes = fields.get("size_bytes")
     if isinstance(size_bytes, bool) or not isinstance(size_bytes, int) or size_bytes < 0:
         errors["size_bytes"] = [_("Must be a whole number of bytes.")]
@@ -214,6 +212,15 @@ def _clean(fields: Mapping[str, Any]) -> dict[str, Any]:
         raise Invalid(_("Some fields are not valid."), fields=errors)
     check_size(size_bytes or 0)
     return {"name": name, "size_bytes": size_bytes, "sha256": str(sha256).lower()}
+
+
+def _name_fault(name: Any) -> str:
+    """Return what is wrong with the name of a file, "" when it is right."""
+    if not isinstance(name, str) or not name.strip() or not name.strip(". "):
+        return _("Must be the name of a file.")
+    if len(name) > MAX_NAME_CHARACTERS or _NOT_IN_NAMES.search(name) or not _is_unicode(name):
+        return _("Must be one name without slashes or control characters, at most 255.")
+    return ""
 
 
 def check_size(size_bytes: int, *, limit_bytes: int | None = None) -> None:

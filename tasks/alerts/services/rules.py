@@ -102,12 +102,7 @@ def _checked(rule: Rule, values: Mapping[str, Any]) -> list[Channel] | None:
 def _fault_of(name: str, value: Any) -> str:
     """Return what is wrong with one field, "" when it is right."""
     if name in LIMITS:
-        low, high = LIMITS[name]
-        if not isinstance(value, int) or not low <= value <= high:
-            return _("Must be from %(low)d to %(high)d.") % {"low": low, "high": high}
-        if name == "renotify_seconds" and 0 < value < SHORTEST_REMINDER_SECONDS:
-            return _("Must be 0 (never) or at least %d seconds.") % SHORTEST_REMINDER_SECONDS
-        return ""
+        return _number_fault(name, value)
     if name in ("name", "name_contains"):
         is_fine = len(str(value)) <= MAX_NAME_CHARACTERS and str(value).isprintable()
         return "" if is_fine else _("At most %d printable characters.") % MAX_NAME_CHARACTERS
@@ -117,6 +112,16 @@ def _fault_of(name: str, value: Any) -> str:
     if name == "language" and value not in dict(settings.LANGUAGES):
         return _("Must be one of %s.") % ", ".join(dict(settings.LANGUAGES))
     return _labels_fault(value) if name == "labels" else ""
+
+
+def _number_fault(name: str, value: Any) -> str:
+    """Return what is wrong with a field that has limits."""
+    low, high = LIMITS[name]
+    if not isinstance(value, int) or not low <= value <= high:
+        return _("Must be from %(low)d to %(high)d.") % {"low": low, "high": high}
+    if name == "renotify_seconds" and 0 < value < SHORTEST_REMINDER_SECONDS:
+        return _("Must be 0 (never) or at least %d seconds.") % SHORTEST_REMINDER_SECONDS
+    return ""
 
 
 def _labels_fault(labels: Any) -> str:
