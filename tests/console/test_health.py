@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import pytest
-from django.core.cache import cache
 
 from dialer_platform import readiness
 from dialer_platform.accounts.services.tokens import create_token
 from dialer_platform.console import figures, health
 
 
+class Answer:
+    """Asks the database in the test's own thread, whose transaction no other one sees."""
+
+    def get(self) -> dict[str, bool] | None:
+        """Return what the database says now."""
+        return health.database_checks()
+
+
+class NoAnswer:
+    """The database hangs."""
+
+    def get(self) -> dict[str, bool] | None:
+        """Return what is known then."""
+        return None
+
+
 @pytest.fixture(autouse=True)
-def _forget():
-    """Forget the last answer about readiness."""
-    cache.delete("console.readyz")
+def _asks_now(monkeypatch):
+    """Believe no earlier answer of the database."""
+    monkeypatch.setattr(health, "database_answer", Answer())
 
 
 def test_liveness_needs_no_database(client):
@@ -51,6 +66,14 @@ def test_not_ready_while_a_part_of_the_process_stands_still(client, db, monkeypa
     monkeypatch.setitem(readiness._checks, "messages", lambda: False)
     response = client.get("/readyz")
     assert (response.status_code, response.json()["checks"]["messages"]) == (503, "failed")
+
+
+def test_not_ready_names_the_database_while_it_hangs(client, db, monkeypatch):
+    monkeypatch.setattr(health, "database_answer", NoAnswer())
+    response = client.get("/readyz")
+    checks = response.json()["checks"]
+    assert (response.status_code, checks["database"]) == (503, "no answer")
+    assert (checks["housekeeping"], checks["messages"]) == ("unknown", "ok")
 
 
 def test_metrics_are_open_on_loopback(client, db):

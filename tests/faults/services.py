@@ -57,6 +57,21 @@ class OwnPostgres:
         )
         wait_for(self._answers, seconds=60)
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Keep every process of the server stopped: connections stay open, nothing is answered."""
+        assert self._server is not None and self._server.poll() is None
+        server = psutil.Process(self._server.pid)
+        server.suspend()  # First, so that it starts no further one.
+        family = server.children(recursive=True)
+        for process in family:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in (*family, server):
+                process.resume()
+
     def kill(self) -> None:
         """SIGKILL the server with all its processes, as a crash of the host would."""
         assert self._server is not None and self._server.poll() is None
