@@ -4,10 +4,14 @@
 import os
 import sys
 
+from dialer_platform.launch import options
+
 
 def main() -> None:
     """Run one management command; settings that cannot be used end it with one sentence."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dialer_platform.settings")
+    if sys.argv[1:2] == ["serve"]:
+        options.take_address(sys.argv[2:], os.environ)
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line

@@ -1,16 +1,16 @@
 """Liveness, readiness and figures for monitoring.
 
 Promises that /healthz touches nothing but this process, and that /readyz says which part
-is not ready. The figures come from the collectors that apps register with
-prometheus_client; a caller from elsewhere sees those of the own tenant, a superuser all.
+is not ready, within ANSWER_SECONDS also while the database hangs. The figures come from the
+collectors that apps register with prometheus_client; a caller from elsewhere sees those of
+the own tenant, a superuser all.
 """
 
 from __future__ import annotations
 
 import ipaddress
 
-from django.core.cache import cache
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, close_old_connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -23,18 +23,18 @@ from dialer_platform.accounts.authentication import principal_by_token
 from dialer_platform.accounts.principal import Principal
 from dialer_platform.api import errors
 from dialer_platform.console import tenant_metrics
-from dialer_platform.console.overdue import Overdue, SharedQuestion
 from dialer_platform.housekeeping import lease
 from dialer_platform.models import Lease
+from dialer_platform.shared_answer import SharedAnswer
 from dialer_platform.storage import write_transaction
 
 BEARER = "Bearer "
 WAIT_SECONDS = 2.0
 """How long the write check stands behind other writers of this process."""
 ANSWER_SECONDS = 3.0
-"""How long a database is waited for that neither answers nor refuses."""
+"""How long the database may take for all that it is asked; longer is no answer."""
 READY_SECONDS = 1.0
-"""How long an answer of the write check is believed: strangers may ask as often as they like."""
+"""How long an answer of the database is believed: strangers may ask as often as they like."""
 
 
 @never_cache
@@ -48,9 +48,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     """Say whether the database can be written and the periodic work is being done."""
-    checks = cache.get_or_set("console.readyz", ready_checks, READY_SECONDS) or {}
-    is_ready = all(checks.values())
-    words = {name: "ok" if is_fine else "failed" for name, is_fine in checks.items()}
+    words = ready_words()
+    is_ready = set(words.values()) == {"ok"}
     body = {"status": "ok" if is_ready else "not ready", "checks": words}
     return JsonResponse(body, status=200 if is_ready else 503)
 
@@ -72,30 +71,32 @@ def metrics(request: HttpRequest) -> HttpResponse:
     return HttpResponse(text, content_type=CONTENT_TYPE_LATEST)
 
 
-def ready_checks() -> dict[str, bool]:
-    """Return what must hold before the server can do its work."""
+def ready_words() -> dict[str, str]:
+    """Return how each part is that must be well before the server can do its work."""
+    stored = database_answer.get()
+    words = {name: word_of(is_fine) for name, is_fine in readiness.verdicts().items()}
+    if stored is None:
+        return {"database": "no answer", "housekeeping": "unknown", **words}
+    return {**{name: word_of(is_fine) for name, is_fine in stored.items()}, **words}
+
+
+def word_of(is_fine: bool) -> str:
+    """Return how a part that was looked at is called."""
+    return "ok" if is_fine else "failed"
+
+
+def database_checks() -> dict[str, bool]:
+    """Ask the database what it knows of being ready; takes as long as the database does."""
     try:
-        stored = database_checks.answer(ANSWER_SECONDS)
-    except Overdue:
-        stored = {"database": False, "housekeeping": False}
-    return {**stored, **readiness.verdicts()}
-
-
-def ask_database() -> dict[str, bool]:
-    """Return what the database says; it hangs when the database does."""
-    is_writable = is_database_writable()
-    return {"database": is_writable, "housekeeping": is_writable and lease.is_fresh()}
-
-
-def ask_database_once() -> dict[str, bool]:
-    """Return what the database says to a thread that ends with the answer."""
-    try:
-        return ask_database()
+        is_writable = is_database_writable()
+        return {"database": is_writable, "housekeeping": is_writable and lease.is_fresh()}
     finally:
-        connection.close()
+        close_old_connections()  # No request ends in the thread that asks.
 
 
-database_checks = SharedQuestion(ask_database_once, name="readiness")
+database_answer = SharedAnswer(
+    database_checks, wait_seconds=ANSWER_SECONDS, believed_seconds=READY_SECONDS
+)
 
 
 def is_database_writable() -> bool:

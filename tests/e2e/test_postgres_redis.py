@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socket import gethostname
 
 import pytest
 import requests
@@ -17,7 +18,8 @@ from websockets.typing import Subprotocol
 from agent_client.protocol import codec
 from agent_client.protocol.messages import Capacity, Hello
 from agents.connections import CLOSE_INSTANCE_CONFLICT, CLOSE_SUPERSEDED
-from tests.e2e.stack import ROOT, Stack, free_port, running_stack
+from dialer_platform.serving.limits import body_limit
+from tests.e2e.stack import START_SECONDS, Stack, free_port, running_stack, wait_for
 from tests.services import fresh_database, redis_url
 
 pytestmark = [pytest.mark.e2e, pytest.mark.postgres, pytest.mark.xdist_group("postgres")]
@@ -37,51 +39,29 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @contextmanager
-def serving(grown: Stack) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run a second server process on the same database and Redis; yields it and its address."""
+def further_server(stack: Stack, label: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Yield the address and the process of one more server of the installation."""
     port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "manage.py", "serve", "--port", str(port)],
-        cwd=ROOT,
-        env=grown.process_environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
+    process = stack._spawn(label, "manage.py", "serve", "--port", str(port))
+    url = f"http://127.0.0.1:{port}"
+
+    def is_ready() -> bool:
+        assert process.poll() is None, stack.output_of(label)
+        return f"ready at {url}/" in stack.output_of(label)
+
     try:
-        url = f"http://127.0.0.1:{port}"
-        assert f"{url}/" in process.stdout.readline()
-        yield process, url
+        wait_for(is_ready, seconds=START_SECONDS)
+        yield url, process
     finally:
-        process.kill()
-        process.communicate()
+        process.terminate()
+        process.wait(30)
 
 
 @pytest.fixture(scope="module")
 def second(grown: Stack) -> Iterator[str]:
-    """The address of a second server process."""
-    with serving(grown) as (_, url):
+    """The address of a second server process on the same database, Redis and data."""
+    with further_server(grown, "second") as (url, _):
         yield url
-
-
-def test_further_process_ends_when_told(grown: Stack) -> None:
-    with serving(grown) as (process, url):
-        assert requests.get(f"{url}/readyz", timeout=10).ok
-        process.terminate()
-        text, _ = process.communicate(timeout=20)
-        assert (process.returncode, text) == (0, "Stopped.\n")
-
-
-def test_further_process_has_the_limits_of_the_first(grown: Stack, second: str) -> None:
-    answer = requests.post(f"{second}/accounts/login/", data=b"x" * 100_000, timeout=10)
-    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
-
-
-def test_log_is_read_at_either_process(grown: Stack, second: str) -> None:
-    task = grown.wait_final(grown.submit("echo everywhere"))
-    headers = grown.credentials
-    answer = requests.get(f"{second}/api/v1/tasks/{task['id']}/log/", headers=headers, timeout=10)
-    assert answer.content == b"everywhere\n"
 
 
 def test_script_runs_on_postgres(grown: Stack) -> None:
@@ -96,10 +76,38 @@ def test_many_tasks_end_once_each(grown: Stack) -> None:
 
 def test_task_submitted_to_the_other_process_starts_at_once(grown: Stack, second: str) -> None:
     body = {"name": "x", "template_type": "t", "script_content": "echo hi", "cpu_cores": 0}
-    headers = {"Authorization": str(grown._session.headers["Authorization"])}
-    answer = requests.post(f"{second}/api/v1/tasks/", json=body, headers=headers, timeout=10)
+    tasks = f"{second}/api/v1/tasks/"
+    answer = requests.post(tasks, json=body, headers=grown.credentials, timeout=10)
     assert answer.status_code == 201, answer.text
-    assert grown.wait_final(answer.json()["id"], seconds=5)["status"] == "completed"
+    task = answer.json()["id"]
+    assert grown.wait_final(task, seconds=5)["status"] == "completed"
+    log = requests.get(f"{tasks}{task}/log/", headers=grown.credentials, timeout=10)
+    assert log.content == b"hi\n"
+
+
+def test_other_process_has_the_limits_of_the_first(grown: Stack, second: str) -> None:
+    large = b"x" * (body_limit(b"/accounts/login/") + 1)
+    for url in (grown.url, second):
+        assert requests.post(f"{url}/accounts/login/", large, timeout=10).status_code == 413
+
+
+def test_other_process_starts_no_agent(grown: Stack, second: str) -> None:
+    assert requests.get(f"{second}/readyz", timeout=10).status_code == 200
+    agents = grown.get("/api/v1/agents/").json()["results"]
+    assert gethostname() not in {agent["name"] for agent in agents}
+    assert not (grown.data / "agent").exists()
+
+
+def test_other_process_ends_in_order_and_leaves_the_rest_alone(grown: Stack) -> None:
+    with further_server(grown, "third") as (url, process):
+        task = grown.submit("sleep 1; echo done")
+        assert requests.get(f"{url}/healthz", timeout=10).ok
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, grown.output_of("third")
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"{url}/healthz", timeout=10)
+    assert grown.output_of("third").endswith("Stopped. The other server processes go on.\n")
+    assert grown.wait_final(task)["status"] == "completed"
 
 
 def test_live_log_reaches_a_browser_at_the_other_process(grown: Stack, second: str) -> None:

@@ -57,6 +57,21 @@ class OwnPostgres:
         )
         wait_for(self._answers, seconds=60)
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Keep every process of the server stopped: connections stay open, nothing is answered."""
+        assert self._server is not None and self._server.poll() is None
+        server = psutil.Process(self._server.pid)
+        server.suspend()  # First, so that it starts no further one.
+        family = server.children(recursive=True)
+        for process in family:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in (*family, server):
+                process.resume()
+
     def kill(self) -> None:
         """SIGKILL the server with all its processes, as a crash of the host would."""
         assert self._server is not None and self._server.poll() is None
@@ -67,24 +82,6 @@ class OwnPostgres:
                 process.kill()
         self._server.wait()
         psutil.wait_procs(family, timeout=10)
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Stop all of its processes meanwhile: it neither answers nor refuses."""
-        assert self._server is not None
-        main = psutil.Process(self._server.pid)
-        family = [main]
-        main.suspend()
-        for process in main.children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                process.suspend()
-                family.append(process)
-        try:
-            yield
-        finally:
-            for process in family:
-                with suppress(psutil.NoSuchProcess):
-                    process.resume()
 
     def cut_connections(self) -> None:
         """End every connection but our own, as an administrator or a proxy may, once there are."""

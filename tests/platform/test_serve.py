@@ -1,60 +1,94 @@
-"""One more server process is refused where it could not work, with what to do."""
+"""`manage.py serve` where it cannot work: one sentence that says what is missing."""
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from django.core.management import call_command
-from django.core.management.base import CommandError
-from django.db import OperationalError
 
-from dialer_platform.launch import diagnosis
+from dialer_platform.launch import options
+from tests.e2e.stack import free_port
+from tests.rules.source_tree import ROOT
+from tests.services import fresh_database
 
-POSTGRES, REDIS = "postgres://127.0.0.1/dialer", "redis://127.0.0.1:6379/0"
+NOWHERE = "postgres://postgres@127.0.0.1:1/none"
+REDIS = "redis://127.0.0.1:1/0"
+UNREACHABLE = {"DATABASE_URL": NOWHERE, "REDIS_URL": REDIS}
 
 
-@pytest.fixture
-def shared(settings, monkeypatch):
-    """Return the settings of an installation that has grown and is up to date."""
-    settings.DATABASE_URL, settings.REDIS_URL = POSTGRES, REDIS
-    monkeypatch.setattr(diagnosis, "missing_migrations", lambda: 0)
-    return settings
+def serve(data: Path, *arguments: str, **environment: str) -> str:
+    """Return what a refused start says."""
+    ours = ("DIALER_", "DATABASE_URL", "REDIS_URL")
+    done = subprocess.run(
+        [sys.executable, "manage.py", "serve", *arguments],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        | {"DIALER_DATA_DIR": str(data), "DIALER_PORT": str(free_port())}
+        | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode in {1, 2}, done.stdout + done.stderr
+    return done.stderr
+
+
+def sentence(said: str) -> str:
+    """Return the one line that a command said."""
+    (line,) = said.splitlines()
+    return line
+
+
+def test_sqlite_is_refused(tmp_path):
+    assert "set DATABASE_URL" in sentence(serve(tmp_path, REDIS_URL=REDIS))
+
+
+def test_missing_redis_is_refused(tmp_path):
+    assert "set REDIS_URL" in sentence(serve(tmp_path, DATABASE_URL=NOWHERE))
+
+
+def test_taken_port_is_refused(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = sentence(serve(tmp_path, "--port", port, **UNREACHABLE))
+    assert f"Port {port} on 127.0.0.1 is in use by another program" in said
+
+
+def test_public_address_is_held_to_the_rules_of_the_setting(tmp_path):
+    said = serve(tmp_path, "--host", "0.0.0.0", **UNREACHABLE)
+    assert "would listen for other machines without TLS" in said
+
+
+def test_port_that_is_no_number_is_refused(tmp_path):
+    assert "argument --port" in serve(tmp_path, "--port", "x")
+
+
+@pytest.mark.postgres
+def test_database_without_tables_is_refused(tmp_path):
+    with fresh_database() as url:
+        said = sentence(serve(tmp_path, DATABASE_URL=url, REDIS_URL=REDIS))
+    assert "migrations missing: start `manage.py up` first" in said
+
+
+def test_database_that_does_not_answer_is_named(tmp_path):
+    last = serve(tmp_path, **UNREACHABLE).splitlines()[-1]
+    assert last.startswith("CommandError: The database does not answer: ")
+    assert last.endswith("mend DATABASE_URL.")
 
 
 @pytest.mark.parametrize(
-    ("database", "redis", "named"),
+    ("arguments", "expected"),
     [
-        ("", "", "set DATABASE_URL and REDIS_URL"),
-        ("", REDIS, r"set DATABASE_URL\."),
-        (POSTGRES, "", r"set REDIS_URL\."),
+        ([], {"DIALER_PORT": "8000"}),
+        (["--port", "8001"], {"DIALER_PORT": "8001"}),
+        (["--host=::1", "-v", "2"], {"DIALER_PORT": "8000", "DIALER_HOST": "::1"}),
     ],
 )
-def test_what_is_not_shared_is_named(settings, database, redis, named):
-    settings.DATABASE_URL, settings.REDIS_URL = database, redis
-    with pytest.raises(CommandError, match=named):
-        call_command("serve")
-
-
-def test_tables_are_made_by_the_first_process(shared, monkeypatch):
-    monkeypatch.setattr(diagnosis, "missing_migrations", lambda: 3)
-    with pytest.raises(CommandError, match=r"lack 3 migrations\. Start `manage.py up` first"):
-        call_command("serve")
-
-
-def test_database_that_is_away_is_said_in_one_line(shared, monkeypatch):
-    def refuse() -> int:
-        raise OperationalError("connection refused")
-
-    monkeypatch.setattr(diagnosis, "missing_migrations", refuse)
-    with pytest.raises(CommandError, match="does not answer: connection refused"):
-        call_command("serve")
-
-
-def test_port_in_use_is_said(shared):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(CommandError, match=rf"Port {port} on 127.0.0.1 is in use"):
-            call_command("serve", port=port)
+def test_options_become_settings_and_absent_ones_leave_them(arguments, expected):
+    environ = {"DIALER_PORT": "8000"}
+    options.take_address(arguments, environ)
+    assert environ == expected

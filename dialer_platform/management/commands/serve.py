@@ -1,68 +1,72 @@
-"""`manage.py serve`: one more server process beside the one that `manage.py up` runs."""
+"""`manage.py serve`: one further server process beside `manage.py up`."""
 
 from __future__ import annotations
 
-import signal
 from argparse import ArgumentParser
-from types import FrameType
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.db import DatabaseError, connection, connections
 
-from dialer_platform.launch import address, certificate, diagnosis, web_server
+from dialer_platform.launch import address, data_dir, diagnosis, options, web
+from dialer_platform.launch.certificate import ServerCertificate
 
 
 class Command(BaseCommand):
-    """Serves what another process has prepared; starts no agent and changes no table."""
+    """Runs the web server with its background services, and no agent, until a stop signal."""
 
-    help = "Run one more server process on the PostgreSQL, Redis and data directory of `up`."
+    help = "Run one further server process; all of them share PostgreSQL, Redis and the data."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare --port."""
-        parser.add_argument(
-            "--port", type=int, default=settings.DIALER_PORT, help="instead of DIALER_PORT"
-        )
+        """Declare what `manage.py` has already made settings of."""
+        options.add_address(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run until a stop signal; agents and browsers go to the other processes."""
-        require_shared_storage()
+        """Run until a stop signal; raises CommandError where it could not work."""
+        require_shared_services()
+        data_dir.make_private(settings.DIALER_DATA_DIR)
         try:
-            address.require_free(settings.DIALER_HOST, options["port"])
+            address.require_free(settings.DIALER_HOST, settings.DIALER_PORT)
         except address.AddressUnusable as error:
             raise CommandError(str(error)) from error
-        server = web_server.web_server(
-            port=options["port"],
-            certificate=certificate.load(settings.TLS_CERT, settings.TLS_KEY),
-            on_ready=self.announce,
-        )
+        require_tables()
+        server = web.web_server(self.announce)
+        web.on_stop_signals(server.stop)
+        if not server.run():
+            raise CommandError("The address was taken meanwhile; try again.")
+        self.stdout.write("Stopped. The other server processes go on.")
 
-        def on_signal(number: int, frame: FrameType | None) -> None:
-            server.stop()
-
-        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(name, on_signal)
-        web_server.run(server)
-        self.stdout.write("Stopped.")
-
-    def announce(self, url: str) -> None:
-        """Print where this process serves."""
-        self.stdout.write(f"Dialer Platform also serves at {url}  (Ctrl-C stops it)")
+    def announce(self, url: str, own: ServerCertificate | None) -> None:
+        """Print where this process answers."""
+        self.stdout.write(f"A further server process is ready at {url}  (Ctrl-C stops it)")
         self.stdout.flush()
 
 
-def require_shared_storage() -> None:
-    """Raise CommandError where a second process cannot work, with what is missing."""
-    needed = {"DATABASE_URL": not settings.DATABASE_URL, "REDIS_URL": not settings.REDIS_URL}
-    if missing := [name for name, is_missing in needed.items() if is_missing]:
+def require_shared_services() -> None:
+    """Raise CommandError unless the settings name what several processes share."""
+    if connection.vendor == "sqlite":
         raise CommandError(
-            f"Several server processes share PostgreSQL and Redis: set {' and '.join(missing)}. "
-            "One process alone is `manage.py up`."
+            "Several server processes need PostgreSQL: set DATABASE_URL as for the first one."
         )
+    if not settings.REDIS_URL:
+        raise CommandError(
+            "Several server processes need Redis: set REDIS_URL as for the first one."
+        )
+
+
+def require_tables() -> None:
+    """Raise CommandError unless the database answers and has this version's tables."""
     try:
-        count = diagnosis.missing_migrations()
+        finding = diagnosis.check_migrations()
     except DatabaseError as error:
-        raise CommandError(f"The database of DATABASE_URL does not answer: {error}") from error
-    if count:
-        raise CommandError(f"The tables lack {count} migrations. Start `manage.py up` first.")
+        reason = str(error).partition("\n")[0]
+        raise CommandError(
+            f"The database does not answer: {reason}. Start it, or mend DATABASE_URL."
+        ) from error
+    finally:
+        connections.close_all()  # This thread needs none while it serves.
+    if finding.level != "ok":
+        raise CommandError(
+            f"The database is not ready, {finding.text}: start `manage.py up` first."
+        )

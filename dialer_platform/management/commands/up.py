@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import threading
 from argparse import ArgumentParser
-from types import FrameType
 from typing import Any
 
 from django.conf import settings
@@ -20,7 +18,8 @@ from agents.services.enrolment import create_enrolment_token
 from dialer_platform.accounts.models import Tenant
 from dialer_platform.accounts.models.tenant import DEFAULT_TENANT_ID
 from dialer_platform.accounts.services import users
-from dialer_platform.launch import address, certificate, data_dir, web_server
+from dialer_platform.launch import address, data_dir, web
+from dialer_platform.launch.certificate import ServerCertificate
 from dialer_platform.launch.local_agent import LocalAgent, agent_command, set_identity_aside
 from templates_app.services.starters import load_starter_templates
 
@@ -47,18 +46,19 @@ class Command(BaseCommand):
         """Run until a stop signal; a second one does not wait for the agent."""
         lock = self.take_possession()
         self.prepare()
-        own = certificate.load(settings.TLS_CERT, settings.TLS_KEY)
 
-        def ready(url: str) -> None:
+        def ready(url: str, own: ServerCertificate | None) -> None:
             self.announce(url)
             if not options["no_agent"]:
                 self.agent = local_agent(url, fingerprint=own.fingerprint if own else "")
                 self.agent.start()
 
-        server = web_server.web_server(port=settings.DIALER_PORT, certificate=own, on_ready=ready)
+        server = web.web_server(ready)
         self.stop_on_signals(server.stop)
-        with lock:
-            web_server.run(server)
+        is_served = server.run()
+        lock.close()
+        if not is_served:
+            raise CommandError("The address was taken meanwhile; try again.")
         self.stdout.write("Stopped. Running tasks go on; the next start adopts them.")
 
     def take_possession(self) -> Any:
@@ -109,7 +109,7 @@ class Command(BaseCommand):
                 self.agent.stop()
             stop_server()
 
-        def on_signal(number: int, frame: FrameType | None) -> None:
+        def on_signal() -> None:
             if self.stopping.is_set():
                 stop_server()
                 return
@@ -117,8 +117,7 @@ class Command(BaseCommand):
             # Waiting for the agent must not block the loop: it still talks to this server.
             threading.Thread(target=leave, name="leave", daemon=True).start()
 
-        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(name, on_signal)
+        web.on_stop_signals(on_signal)
 
 
 def local_agent(url: str, *, fingerprint: str = "") -> LocalAgent:
