@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from tests.e2e.stack import wait_for
 
+DETACH_SECONDS = 10
 KILL = "signal=KILL"
 FAULTS = ("error=EIO", "error=ENOSPC", "error=EINTR", KILL)
 AGENT_CALLS = (
@@ -74,7 +75,12 @@ def traced(pids: Sequence[int], injection: Injection, directory: Path) -> Iterat
         yield Trace(file)
     finally:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(DETACH_SECONDS)
+        except subprocess.TimeoutExpired:
+            # It may wait for a thread that waits for a child which it holds itself.
+            process.kill()
+            process.wait()
 
 
 def _is_attached(process: subprocess.Popen[bytes], pids: Sequence[int], errors: Path) -> bool:
