@@ -88,7 +88,7 @@ def _is_attached(process: subprocess.Popen[bytes], pids: Sequence[int], errors: 
     text = errors.read_text(errors="replace")
     assert process.poll() is None, text
     return all(f"Process {pid} attached" in text for pid in pids) and all(
-        _tracer_of(int(thread), pid) == process.pid for pid in pids for thread in threads_of(pid)
+        _is_traced_by(process.pid, pid, thread) for pid in pids for thread in threads_of(pid)
     )
 
 
@@ -97,6 +97,10 @@ def threads_of(pid: int) -> list[str]:
     return [one.name for one in Path(f"/proc/{pid}/task").iterdir()]
 
 
-def _tracer_of(thread: int, pid: int) -> int:
-    status = Path(f"/proc/{pid}/task/{thread}/status").read_text()
-    return int(re.search(r"^TracerPid:\s+(\d+)", status, re.MULTILINE)[1])  # type: ignore[index]
+def _is_traced_by(tracer: int, pid: int, thread: str) -> bool:
+    """Return whether a thread is traced, or has ended meanwhile."""
+    try:
+        status = Path(f"/proc/{pid}/task/{thread}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return re.search(rf"^TracerPid:\s+{tracer}$", status, re.MULTILINE) is not None

@@ -7,8 +7,10 @@ none; in the suite a sample of them.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 
 from tests.e2e.stack import wait_for
 from tests.faults import rows
+from tests.faults.hosts import state_of
 from tests.faults.kills import wait_online, zygote_of
 from tests.faults.lab import Lab, running_lab
 from tests.faults.strace import (
@@ -107,6 +110,7 @@ def strike(lab: Lab, injection: Injection) -> bool:
     with traced([traced_pid], injection, lab.stack.directory) as trace:
         ids = lab.submit(TASKS)
         wait_for(lambda: agent.poll() is not None or are_final(lab, ids), seconds=120)
+        wait_cleared(lab, agent)
     hit = trace.hit()
     excuse(lab, injection, ids, is_hit=bool(hit))
     if agent.poll() is not None:
@@ -116,6 +120,13 @@ def strike(lab: Lab, injection: Injection) -> bool:
     wait_final(lab, ids)
     lab.made(bool(hit))
     return bool(hit)
+
+
+def wait_cleared(lab: Lab, agent: subprocess.Popen[bytes]) -> None:
+    """Wait until the agent has removed what ended; not for long, as a fault may leave some."""
+    tasks = state_of(lab.stack, HOST) / "tasks"
+    with contextlib.suppress(AssertionError):
+        wait_for(lambda: agent.poll() is not None or not any(tasks.iterdir()), seconds=2)
 
 
 def excuse(lab: Lab, injection: Injection, ids: list[int], *, is_hit: bool) -> None:
