@@ -51,8 +51,13 @@ class Disk:
         _run("mount", "-o", words, str(self._image), str(self.path))
 
     def unmount(self) -> None:
-        """Unmount it, once nobody uses it any more."""
+        """Unmount it, once nobody uses it any more, and wait until the kernel has let go of it.
+
+        While another namespace still has it, the next mount would be the same file system again,
+        as dead as it was.
+        """
         wait_for(self._is_unmounted, seconds=30)
+        wait_for(self._is_let_go, seconds=30)
 
     def cut_power(self) -> None:
         """Stop the file system dead: every call fails from now on, nothing more is written."""
@@ -118,6 +123,18 @@ class Disk:
     def _is_unmounted(self) -> bool:
         done = subprocess.run(["umount", str(self.path)], capture_output=True, check=False)
         return done.returncode == 0 or not os.path.ismount(self.path)
+
+    def _is_let_go(self) -> bool:
+        done = subprocess.run(["losetup", "-j", str(self._image)], capture_output=True, check=True)
+        return not done.stdout
+
+
+def let_go_of_disks() -> None:
+    """Unmount the disks of other tests in this namespace of mounts, where they would live on."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        device, path = line.split()[:2]
+        if device.startswith("/dev/loop"):
+            _run("umount", "-l", path)
 
 
 @contextmanager

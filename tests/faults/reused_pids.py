@@ -19,6 +19,7 @@ import psutil
 from agent_client.sub_agent import records
 from tests.e2e import prepared
 from tests.e2e.stack import wait_for
+from tests.faults.disks import let_go_of_disks
 from tests.faults.hosts import task_directories
 from tests.faults.lab import Lab, running_lab
 from tests.faults.outages import HOST, kill_host
@@ -105,5 +106,6 @@ def main(directory: Path, count: int) -> dict[str, object]:
 
 
 if __name__ == "__main__":
+    let_go_of_disks()
     prepared.home = Path(sys.argv[3])
     print(json.dumps(main(Path(sys.argv[1]), int(sys.argv[2]))))

@@ -32,8 +32,8 @@ pytestmark = [
 OTHER_BOOT = "00000000-0000-4000-8000-000000000000"
 OWN_PIDS = ("unshare", "--pid", "--fork", "--mount-proc")
 RUNNING = 4
-LINES = 300
-"""Ten seconds: some still run when the host is killed, also on a slow machine."""
+LINES = 120
+"""Four seconds: some still run when the host is killed, also on a slow machine."""
 
 
 def test_tasks_of_a_restarted_host_end_as_such(tmp_path: Path) -> None:
